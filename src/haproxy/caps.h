@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the HAProxy at hand can do: capabilities and quirks by version.
+ *
+ * Only src/haproxy and the engine look at it; the plan is the same for every version. */
+#pragma once
+
+#include "base/error.h"
+#include "base/str.h"
+
+struct haproxy_caps {
+	unsigned major, minor, patch;
+	bool add_backend;       /* 3.4: `add backend`, `publish backend` */
+	bool headers_bin;       /* 3.4: set-headers-bin fed from a map */
+	bool wait_removable;    /* 3.0: `wait ... srv-removable` */
+	bool sync_reload;       /* 2.7: the master's `reload` answers when it is done */
+	bool server_quirks;     /* 2.6: unique id, pool-max-conn -1 pool-purge-delay 5s */
+	bool unsafe_del_server; /* 2.6: delete a server only a minute after maint */
+};
+
+/* From "2.6.12-1+deb12u4" or "HAProxy version 3.4.7-1 ...". Fails with ERR_STATE and a
+ * sentence for versions below 2.6, ERR_SYNTAX for no version. */
+bool caps_parse(struct str version, struct haproxy_caps *ret_caps, struct error *err) must_check;

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Decision lists: what the agent decides for HAProxy.
+ *
+ * A list is one line of text, a map value that `show map` prints as it is:
+ *
+ *     method=GET header.x-canary="always" => default.canary.80 default/store/1 ; => default.web.80 default/store/0
+ *
+ *     list    = entry *( " ; " entry )
+ *     entry   = *( cond " " ) "=>" " " verdict
+ *     cond    = "method=" TOKEN | "path~" STRING
+ *             | "header." name ( "=" / "~" ) STRING | "query." name ( "=" / "~" ) STRING
+ *     name    = TOKEN | STRING           ; header names in lower case
+ *     STRING  = DQUOTE *( any byte but DQUOTE, "\" | "\" DQUOTE | "\\" | "\t" | "\xHH" ) DQUOTE
+ *     TOKEN   = 1*( a byte that is not space, DQUOTE, "=", "~", ";" or a control byte )
+ *     verdict = any bytes up to " ; " or the end
+ *
+ * Entries are tried in order; the first whose conditions all hold gives the verdict. A list
+ * that runs out gives NO_MATCH ("http-404"). "~" is a PCRE2 regular expression that must match
+ * the whole value; one that exceeds the match limit does not match, and is counted.
+ * path: without the query, as received. header: repeated headers are compared joined by ","
+ * in order. query: the first occurrence of the parameter, both sides percent-decoded ("+" is
+ * a space) for comparison; names are case-sensitive. */
+#pragma once
+
+#include "base/arena.h"
+#include "base/sb.h"
+#include "match/request.h"
+
+#define LIST_NO_MATCH "http-404"
+
+enum list_subject { LIST_METHOD = 0, LIST_PATH, LIST_HEADER, LIST_QUERY };
+
+struct list_cond {
+	enum list_subject subject;
+	bool regex;
+	struct str name; /* headers, queries */
+	struct str value;
+};
+
+struct list_entry {
+	const struct list_cond *conds;
+	size_t cond_count;
+	struct str verdict;
+};
+
+/* Appends the text of one list. */
+void list_print(const struct list_entry *entries, size_t count, struct sb *out);
+
+struct list; /* compiled */
+
+/* NULL with ERR_SYNTAX ("column 12: ...") or ERR_LIMIT. The text is copied. */
+struct list *list_compile(struct str text, struct error *err);
+void list_free(struct list *list); /* accepts NULL */
+
+struct list_result {
+	struct str verdict; /* borrowed from the list, or LIST_NO_MATCH */
+	size_t entry;       /* index of the entry that decided; count when none did */
+	uint32_t limits_hit; /* regular expressions that exceeded the match limit */
+};
+
+/* Thread-safe for different `list`s; one list is used by one thread at a time. */
+struct list_result list_decide(struct list *list, const struct request *request);
+
+/* Why an entry does not hold: index of its first false condition, or cond_count. For
+ * explain. */
+size_t list_first_false(struct list *list, size_t entry, const struct request *request);
+size_t list_entry_count(const struct list *list);
+
+/* Checks a regular expression as list_compile() would; false with the reason and column. */
+bool regex_check(struct str pattern, struct error *err);
+
+/* The longest literal prefix that every match of the pattern starts with; may be empty.
+ * Case-insensitive patterns and alternatives at the top have none. */
+struct str regex_literal_prefix(struct arena *arena, struct str pattern);

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the objects mean together: attachment, references, grants, conflicts.
+ *
+ *   store ──► gateways_resolve() ──► struct gateways_view ─┐
+ *         └─► route_resolve() ◄────────────────────────────┘──► struct route_view
+ *
+ * Views are plain data in their own arena. A gateways_view borrows from the Gateway objects;
+ * a route_view borrows from its own HTTPRoute object and from the gateways_view it was made
+ * with, and copies everything else. So a route's view must be remade when its route, any
+ * Gateway-side object (Gateway, GatewayClass, Namespace, ReferenceGrant, Secret, ConfigMap),
+ * or one of the objects in its `needs` changes, and at no other time.
+ *
+ * Pure: the only clock is the now_s passed in, and it is used for certificate warnings. */
+#pragma once
+
+#include "model/finding.h"
+#include "model/store.h"
+
+struct condition {
+	const char *type;   /* "Accepted", "Programmed", "ResolvedRefs", ... */
+	bool status;        /* True or False */
+	const char *reason; /* CamelCase, the specification's */
+	struct str message;
+};
+
+enum { MAX_CONDITIONS = 8 };
+
+struct conditions {
+	struct condition items[MAX_CONDITIONS];
+	size_t count;
+};
+
+/* Sets (or replaces) one condition by type; message is borrowed. */
+void conditions_set(struct conditions *conditions, const char *type, bool status,
+		    const char *reason, struct str message);
+const struct condition *conditions_get(const struct conditions *conditions, const char *type);
+
+struct resolve_options {
+	int64_t now_s;     /* wall clock, for certificates' validity */
+	struct str controller_name; /* CONTROLLER_NAME unless a user changed it */
+};
+
+/* ---- Gateways ---- */
+
+struct certificate_view {
+	struct str name;   /* "default.web-cert": names the file and HAProxy's store entry */
+	struct str digest; /* of the PEM */
+	struct str ns, secret;
+	struct str *names; /* DNS names of the certificate */
+	size_t name_count;
+};
+
+struct listener_view {
+	const struct listener *spec;
+	struct conditions conditions; /* Accepted, Programmed, ResolvedRefs, Conflicted, ... */
+	bool serves;     /* part of a frontend: accepted, not conflicted, refs resolved */
+	bool takes_routes; /* routes may attach: a supported protocol, even if not serving */
+	struct str frontend; /* name of the frontend it is part of; empty: none */
+	struct certificate_view *certificates; /* HTTPS; those that resolved */
+	size_t certificate_count;
+	struct str kinds[MAX_ROUTE_KINDS]; /* supportedKinds */
+	size_t kind_count;
+	uint32_t attached_routes; /* filled by resolve_count_attached() */
+};
+
+/* One bind group: a Gateway's listeners of one port. */
+struct frontend_view {
+	struct str name; /* "default.web.8080": namespace.gateway.port */
+	struct str ns, gateway;
+	uint16_t port;
+	bool tls;
+	struct str addresses[MAX_ADDRESSES]; /* what to bind; "*" alone: everything */
+	size_t address_count;
+	struct listener_view *listeners[MAX_LISTENERS]; /* those that serve; by spec order */
+	size_t listener_count;
+};
+
+struct gateway_view {
+	const struct object *object;
+	struct conditions conditions;
+	struct listener_view *listeners; /* one per spec listener, same order */
+	size_t listener_count;
+	struct frontend_view *frontends;
+	size_t frontend_count;
+};
+
+struct class_view {
+	const struct object *object;
+	struct conditions conditions;
+};
+
+struct gateways_view {
+	struct arena *arena;
+	struct gateway_view *gateways; /* of our classes only, ordered by namespace, name */
+	size_t gateway_count;
+	struct class_view *classes; /* with our controllerName */
+	size_t class_count;
+	struct findings findings;
+	const struct store *store; /* Namespaces, ReferenceGrants are read from it */
+};
+
+struct gateways_view *gateways_resolve(const struct store *store,
+				       const struct resolve_options *options);
+void gateways_free(struct gateways_view *view);
+
+const struct gateway_view *gateways_find(const struct gateways_view *view, struct str ns,
+					 struct str name);
+
+/* True when a ReferenceGrant in to_ns lets (from_kind in from_ns) refer to (to_kind, name);
+ * always true inside one namespace. */
+bool reference_allowed(const struct store *store, struct str from_group, struct str from_kind,
+		       struct str from_ns, struct str to_group, struct str to_kind,
+		       struct str to_ns, struct str to_name);
+
+/* ---- HTTPRoutes ---- */
+
+/* One listener that a route is attached to, with the hostnames that intersect. */
+struct attachment {
+	const struct gateway_view *gateway;
+	struct listener_view *listener;
+	struct str *hostnames; /* sorted; "" is every host; narrowed to the listener's */
+	size_t hostname_count;
+};
+
+struct parent_view {
+	const struct parent_ref *ref;
+	struct conditions conditions; /* Accepted, ResolvedRefs */
+	struct attachment *attachments; /* none when not accepted */
+	size_t attachment_count;
+};
+
+enum ref_state {
+	REF_OK = 0,
+	REF_INVALID, /* its share of requests gets 500; the reason is in the conditions */
+};
+
+struct ref_view {
+	const struct backend_ref *spec;
+	enum ref_state state;
+	/* REF_OK: what identifies the backend, see backend_view */
+	struct str backend; /* "default.web.8080" */
+};
+
+struct rule_view {
+	const struct http_rule *spec;
+	struct str name; /* "default/store/0": namespace/route/index */
+	struct ref_view *refs; /* one per spec ref, same order */
+	size_t ref_count;
+	bool broken; /* a filter that cannot be honoured, or a bad regular expression: all its
+		      * requests get 500 */
+};
+
+struct need { /* an object, there or not, whose change remakes the view */
+	enum kind kind;
+	struct str ns, name;
+};
+
+struct route_view {
+	struct arena *arena;
+	const struct object *object;
+	struct parent_view *parents; /* only parents that are Gateways of ours */
+	size_t parent_count;
+	struct rule_view *rules;
+	size_t rule_count;
+	struct need *needs; /* Services, Backends */
+	size_t need_count;
+	struct findings findings;
+};
+
+struct route_view *route_resolve(const struct gateways_view *gateways,
+				 const struct store *store, const struct object *route);
+void route_view_free(struct route_view *view);
+
+/* Counts attached routes into the listeners of `gateways`. */
+void resolve_count_attached(struct gateways_view *gateways, const struct route_view *const *routes,
+			    size_t route_count);
+
+/* ---- Backends ---- */
+
+struct server_view {
+	struct str name;    /* pod's name, or address and port: unique in the backend */
+	struct str address; /* "10.0.0.1", "2001:db8::1" */
+	uint16_t port;
+	uint32_t weight; /* 1..256; 0 drains */
+};
+
+struct backend_view {
+	struct arena *arena;
+	struct str name;  /* as in ref_view.backend */
+	bool h2c;         /* HTTP/2 with prior knowledge to the servers */
+	struct server_view *servers; /* sorted by name */
+	size_t server_count;
+	struct findings findings;
+};
+
+/* DNS names of Backend objects resolve through this; the daemon fills it from c-ares. */
+struct name_addresses {
+	const struct str *addresses; /* sorted */
+	size_t count;
+};
+/* Returns false when nothing is known of the name yet. */
+typedef bool (*lookup_fn)(void *user, struct str host, struct name_addresses *ret_addresses);
+
+/* The servers behind one (Service or Backend, port). NULL when the object or its port does
+ * not exist. Only ready endpoints; when none is ready, terminating ones that still serve are
+ * not used either: the backend is empty and HAProxy answers 503. */
+struct backend_view *backend_resolve(const struct store *store, enum kind kind, struct str ns,
+				     struct str name, uint16_t port, lookup_fn lookup, void *user);
+void backend_view_free(struct backend_view *view);
+
+/* "namespace.name.port" for a Service, "namespace.name.port" with "~" before the name for a
+ * Backend: "default.~legacy.8080" (port 0 when the ref has none). */
+struct str backend_name(struct arena *arena, enum kind kind, struct str ns, struct str name,
+			uint16_t port);
+/* The reverse of backend_name(). */
+bool backend_name_parse(struct str backend, enum kind *ret_kind, struct str *ret_ns,
+			struct str *ret_name, uint16_t *ret_port);
