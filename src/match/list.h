@@ -18,8 +18,9 @@
  * that runs out gives NO_MATCH ("http-404"). "~" is a PCRE2 regular expression that must match
  * the whole value; one that exceeds the match limit does not match, and is counted.
  * path: without the query, as received. header: repeated headers are compared joined by ","
- * in order. query: the first occurrence of the parameter, both sides percent-decoded ("+" is
- * a space) for comparison; names are case-sensitive. */
+ * in order; a header that is not there matches nothing. query: the first occurrence of the
+ * parameter; the request's name and value are percent-decoded ("+" is a space) first, the
+ * list's are plain text; names are case-sensitive. */
 #pragma once
 
 #include "base/arena.h"
@@ -43,7 +44,8 @@ struct list_entry {
 	struct str verdict;
 };
 
-/* Appends the text of one list. */
+/* Appends the text of one list. A method is a TOKEN and exact, a path is a regular
+ * expression, a verdict is not empty and has no " ; ". */
 void list_print(const struct list_entry *entries, size_t count, struct sb *out);
 
 struct list; /* compiled */
@@ -65,6 +67,9 @@ struct list_result list_decide(struct list *list, const struct request *request)
  * explain. */
 size_t list_first_false(struct list *list, size_t entry, const struct request *request);
 size_t list_entry_count(const struct list *list);
+
+/* Memory that the list keeps, for caches. */
+size_t list_bytes(const struct list *list);
 
 /* Checks a regular expression as list_compile() would; false with the reason and column. */
 bool regex_check(struct str pattern, struct error *err);
