@@ -50,6 +50,11 @@ static struct map_entry *map_find(const struct map *map, struct str key)
 	return entry;
 }
 
+struct map_entry *map_at(const struct map *map, struct str key)
+{
+	return map_find(map, key);
+}
+
 void *map_get(const struct map *map, struct str key)
 {
 	struct map_entry *entry = map_find(map, key);

@@ -17,6 +17,9 @@ void map_free(struct map *map, void (*free_value)(void *));
 
 void *map_get(const struct map *map, struct str key); /* NULL: not there */
 
+/* The entry of a key, for as long as the key is there; NULL: not there. */
+struct map_entry *map_at(const struct map *map, struct str key);
+
 /* Sets key to value; returns the value it replaces, or NULL. value must not be NULL. */
 void *map_put(struct map *map, struct str key, void *value);
 
