@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that can die or be tampered with: last-good, drift, supervision, upgrades."""
+import os
+import re
+import shutil
+import signal
+import time
+
+import pytest
+
+import clients
+import manifests as m
+from load import Load
+from tidegate import PATIENCE_S, alive, eventually
+
+HOST = "r.test"
+
+
+@pytest.fixture
+def served(gate):
+    gate.apply("r", m.route("r", [m.rule("a"), m.rule("b", matches=[m.match(
+        headers=[("x-v", "b")])])], hostnames=[HOST]))
+    return gate
+
+
+def answers(gate):
+    """Both the native path and the agent's give the right origin."""
+    return (gate.get(host=HOST).origin == "a" and
+            gate.get(host=HOST, headers=[("X-V", "b")]).origin == "b")
+
+
+def edit_works(gate):
+    gate.apply("edit", m.route("edit", [m.rule("c")], hostnames=["edit.test"]))
+    return gate.get(host="edit.test").origin == "c"
+
+
+# ---- last-good ----
+
+def lose(gate, how):
+    if how == "missing":
+        shutil.rmtree(gate.dir)
+    else:
+        for name in os.listdir(gate.dir):
+            with open(os.path.join(gate.dir, name), "w", encoding="utf-8") as out:
+                out.write("{ this is not [ yaml\n")
+
+
+@pytest.mark.parametrize("how", ["missing", "broken"])
+def test_last_good_plan_is_served_when_the_source_is_gone(served, how):
+    time.sleep(2.5)  # files follow the memory within 2 s
+    served.kill_everything()
+    lose(served, how)
+    served.start(ready=False)
+    eventually(lambda: answers(served), what="last-good routes")
+    time.sleep(1)
+    assert answers(served)
+
+
+def test_source_that_comes_back_is_followed_again(served):
+    time.sleep(2.5)
+    served.kill_everything()
+    os.rename(served.dir, served.dir + ".away")
+    served.start(ready=False)
+    eventually(lambda: answers(served), what="last-good routes")
+    os.rename(served.dir + ".away", served.dir)
+    assert edit_works(served)
+    assert answers(served)
+
+
+def test_files_follow_the_memory(served):
+    served.apply("f", m.route("f", [m.rule("b")], hostnames=["follow.test"]))
+
+    def written():
+        maps = "".join(open(os.path.join(root, name), encoding="utf-8").read()
+                       for root, _, names in os.walk(os.path.join(served.run_dir, "maps"))
+                       for name in names)
+        with open(os.path.join(served.run_dir, "plan.last"), encoding="utf-8") as plan:
+            return "follow.test/" in maps and "follow.test/" in plan.read()
+    eventually(written, timeout=3)
+
+
+# ---- drift: what someone typed into the socket ----
+
+def map_id(gate, ending):
+    """The number of a map in `show map`."""
+    for line in gate.runtime("show map").splitlines():
+        found = re.match(r"(\d+) \((\S*%s)\)" % re.escape(ending), line)
+        if found:
+            return "#" + found.group(1)
+    raise AssertionError(gate.runtime("show map"))
+
+
+def map_entry(gate, ending, key):
+    for line in gate.runtime("show map " + map_id(gate, ending)).splitlines():
+        parts = line.split(" ", 2)
+        if len(parts) > 2 and parts[1] == key:
+            return parts[2]
+    return None
+
+
+def server_of(gate, backend_pattern):
+    for line in gate.runtime("show servers state").splitlines():
+        fields = line.split()
+        if len(fields) > 4 and re.search(backend_pattern, fields[1]):
+            return "%s/%s" % (fields[1], fields[3])
+    raise AssertionError(gate.runtime("show servers state"))
+
+
+def own_server(gate):
+    """The server of origin a, found by its port: names of backends differ by version."""
+    base = gate.get(host=HOST)
+    assert base.origin == "a"
+    with open(gate.path("00-base"), encoding="utf-8") as manifests:
+        import yaml
+        port = next(doc["spec"]["addresses"][0]["port"] for doc in yaml.safe_load_all(manifests)
+                    if doc["kind"] == "Backend" and doc["metadata"]["name"] == "a")
+    for line in gate.runtime("show servers state").splitlines():
+        fields = line.split()
+        if len(fields) > 18 and fields[18] == str(port):
+            return "%s/%s" % (fields[1], fields[3])
+    raise AssertionError(gate.runtime("show servers state"))
+
+
+def clear_map(gate):
+    gate.runtime("clear map " + map_id(gate, "routes.map"))
+
+
+def delete_entry(gate):
+    gate.runtime("del map %s %s/" % (map_id(gate, "routes.map"), HOST))
+
+
+def maintenance(gate):
+    gate.runtime("set server %s state maint" % own_server(gate))
+
+
+def delete_server(gate):
+    server = own_server(gate)
+    gate.runtime("set server %s state maint" % server)
+    time.sleep(0.3)  # HAProxy 2.6 does not survive less
+    gate.runtime("del server " + server)
+
+
+def address(gate):
+    gate.runtime("set server %s addr 127.0.0.1 port 1" % own_server(gate))
+
+
+@pytest.mark.parametrize("tamper", [clear_map, delete_entry, maintenance, delete_server, address],
+                         ids=lambda item: item.__name__)
+def test_drift_is_repaired_and_counted(served, tamper):
+    before = drift_count(served)
+    tamper(served)
+    # 5 s, and a little for a busy machine.
+    eventually(lambda: answers(served), timeout=8, interval=0.1)
+    eventually(lambda: drift_count(served) > before, timeout=3)
+    eventually(lambda: "repair" in served.ctl("timeline"), timeout=3)
+
+
+def drift_count(gate):
+    values = {name: value for name, value in gate.metrics().items() if "drift" in name}
+    assert values, "no metric of drift"
+    return sum(values.values())
+
+
+def test_silently_changed_value_is_repaired_within_a_minute(served):
+    number = map_id(served, "routes.map")
+    key = HOST + "/"
+    value = map_entry(served, "routes.map", key)
+    assert value
+    served.runtime("set map %s %s http-404" % (number, key))
+    assert map_entry(served, "routes.map", key) != value
+    eventually(lambda: map_entry(served, "routes.map", key) == value, timeout=65, interval=0.5)
+
+
+def test_certificate_that_was_set_by_hand_is_put_back(served):
+    from tidegate import free_port
+    port = free_port()
+    served.apply("tls", m.tls_secret("own", "own.test"),
+                 m.gateway("tls", m.listener("https", port, certs=["own"])),
+                 m.route("tls", [m.rule("a")], parents=[m.parent("tls")]))
+    own = eventually(lambda: clients.peer_certificate(port, "own.test"))
+    listing = served.runtime("show ssl cert").split()
+    name = next(word for word in listing if "own" in word)
+    cert, key = m.make_certificate("own.test")
+    pem = "".join(line + "\n" for line in (cert + key).splitlines() if line)
+    served.runtime("set ssl cert %s <<\n%s" % (name, pem))
+    served.runtime("commit ssl cert " + name)
+    eventually(lambda: clients.peer_certificate(port, "own.test") != own, timeout=2)
+    eventually(lambda: clients.peer_certificate(port, "own.test") == own, timeout=65,
+               interval=0.2)
+
+
+def test_drain_of_an_operator_is_not_drift(served):
+    backend, server = own_server(served).split("/")
+    name = next(row for row in served.ctl("backends").splitlines() if "default.a" in row).split()[0]
+    served.ctl("drain", name)
+    eventually(lambda: served.get(host=HOST).status == 503, timeout=5)
+    time.sleep(7)
+    assert served.get(host=HOST).status == 503
+
+
+# ---- supervision ----
+
+@pytest.mark.parametrize("whom", ["worker", "master", "agent"])
+def test_what_dies_is_started_again(served, whom):
+    pid = getattr(served, whom + "_pid")()
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not alive(pid))
+    eventually(lambda: answers(served), what="%s back" % whom)
+    eventually(lambda: getattr(served, whom + "_pid")() != pid)
+    assert edit_works(served)
+    assert served.process.poll() is None
+
+
+def test_dead_agent_fails_closed(served):
+    """Without the agent a conditional route is 503, never the wrong backend."""
+    os.kill(served.agent_pid(), signal.SIGKILL)
+    seen = set()
+    end = time.monotonic() + 1
+    while time.monotonic() < end:
+        answer = served.get(host=HOST, headers=[("X-V", "b")])
+        seen.add(answer.origin or answer.status)
+    assert seen <= {"b", 503}
+    eventually(lambda: answers(served))
+
+
+def test_controller_that_dies_is_no_news_for_traffic(served):
+    worker = served.worker_pid()
+    with Load(served.port, HOST) as load:
+        served.process.kill()
+        served.process.wait()
+        time.sleep(1)
+        served.start()
+        assert edit_works(served)
+    load.verify()
+    assert served.worker_pid() == worker
+
+
+def test_edits_made_while_the_controller_was_away(served):
+    worker = served.worker_pid()
+    served.process.kill()
+    served.process.wait()
+    served.write("r", m.route("r", [m.rule("d")], hostnames=[HOST]))
+    served.start()
+    eventually(lambda: served.get(host=HOST).origin == "d")
+    assert served.worker_pid() == worker
+
+
+def test_upgrade_in_place(served):
+    worker = served.worker_pid()
+    with Load(served.port, HOST) as load:
+        served.process.send_signal(signal.SIGUSR2)
+        time.sleep(1)
+        served.wait_ready()
+        assert edit_works(served)
+    load.verify()
+    assert served.worker_pid() == worker
+    assert served.process.poll() is None
+
+
+def test_orderly_stop_lets_requests_end(served):
+    import threading
+    answer = []
+
+    def ask():
+        answer.append(served.get("/?sleep=1500", host=HOST))
+    asking = threading.Thread(target=ask)
+    asking.start()
+    time.sleep(0.5)
+    assert served.stop() == 0
+    asking.join(PATIENCE_S)
+    assert answer and answer[0].origin == "a"
+    assert not served.children()
+
+
+def test_last_good_survives_an_orderly_stop(served):
+    served.stop()
+    shutil.rmtree(served.dir)
+    served.start(ready=False)
+    eventually(lambda: answers(served), what="last-good routes")
+
+
+def test_second_controller_on_a_run_directory_is_refused(served):
+    from tidegate import Tidegate
+    import subprocess
+    import tidegate
+    done = subprocess.run([os.path.join(tidegate.BUILD, "tidegate"), "run", "--run-dir",
+                           served.run_dir, "--haproxy", served.haproxy, served.dir],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=20,
+                          universal_newlines=True)
+    assert done.returncode != 0
+    assert served.run_dir in done.stdout
+    assert answers(served)
+    assert isinstance(served, Tidegate)
