@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The status objects of the Gateway API, from views, as structured output.
+ *
+ * Each function writes one object: what stands below `status` in the API. Conditions carry the
+ * generation of their object as observedGeneration. lastTransitionTime belongs to whoever
+ * stores a status and can compare it with the one before. */
+#pragma once
+
+#include "base/out.h"
+#include "resolve/view.h"
+
+/* What the data plane says about what the views ask for. */
+struct status_live {
+	bool programmed;     /* the last plan is in HAProxy */
+	struct str message;  /* when not: why */
+	const struct gateway_address *addresses; /* of the Gateway; none: its spec's */
+	size_t address_count;
+};
+
+void status_class(const struct class_view *class, struct out *out);
+
+/* live may be NULL: Programmed is then what the views say. */
+void status_gateway(const struct gateway_view *gateway, const struct status_live *live,
+		    struct out *out);
+
+void status_route(const struct route_view *route, struct str controller_name, struct out *out);
