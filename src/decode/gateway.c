@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* GatewayClass, Gateway, ReferenceGrant. */
+#include "decode/kinds.h"
+
+enum { MAX_INFRA_LABELS = 8, MAX_INFRA_ANNOTATIONS = 16, MAX_TLS_OPTIONS = 16 };
+
+static const struct text_rule rule_long_value = { 0, 4096, NULL, NULL };
+
+/* ---- GatewayClass ---- */
+
+static struct str read_parameters(const struct node *owner, bool has_namespace)
+{
+	static const char *const fields[] = { "group", "kind", "name", "namespace", NULL };
+	static const char *const local_fields[] = { "group", "kind", "name", NULL };
+	struct node ref = read_object(owner, "parametersRef", false,
+				      has_namespace ? fields : local_fields);
+	struct str kind;
+
+	if (!node_is_set(&ref))
+		return STR_NONE;
+	read_required_text(&ref, "group", &rule_group);
+	kind = read_required_text(&ref, "kind", &rule_kind);
+	read_ref_name(&ref);
+	if (has_namespace)
+		read_text(&ref, "namespace", &rule_namespace, STR_NONE);
+	return kind;
+}
+
+void decode_gateway_class(const struct node *root, struct object *object)
+{
+	static const char *const fields[] = { "controllerName", "description", "parametersRef",
+					      NULL };
+	static const struct text_rule name_rule = {
+		1, MAX_NAME_BYTES, is_domain_path,
+		"a name with a domain and a path such as \"" CONTROLLER_NAME "\""
+	};
+	static const struct text_rule description_rule = { 0, 64, NULL, NULL };
+	struct gateway_class *class = &object->gateway_class;
+	struct node spec = read_object(root, "spec", true, fields);
+
+	if (!node_is_set(&spec))
+		return;
+	class->controller_name = read_required_text(&spec, "controllerName", &name_rule);
+	read_text(&spec, "description", &description_rule, STR_NONE);
+	if (read_parameters(&spec, true).n > 0 && str_is(class->controller_name, CONTROLLER_NAME)) {
+		struct node ref = node_field(&spec, "parametersRef");
+
+		node_warning(&ref, REASON_UNSUPPORTED,
+			     "is ignored: a GatewayClass has no parameters yet");
+	}
+}
+
+/* ---- selectors ---- */
+
+static void read_selector_expr(const struct node *node, struct selector_expr *expr)
+{
+	static const char *const fields[] = { "key", "operator", "values", NULL };
+	static const char *const operators[] = { "In", "NotIn", "Exists", "DoesNotExist", NULL };
+	static const struct text_rule key_rule = { 1, 317, is_label_key, "a label's key" };
+	struct node values;
+	int op;
+
+	if (!node_is_object(node, fields))
+		return;
+	expr->key = read_required_text(node, "key", &key_rule);
+	op = read_enum(node, "operator", operators, -1);
+	values = read_list(node, "values", 0, MAX_OBJECT_NODES, &expr->value_count);
+	expr->values = arena_array(node->decoder->arena, expr->value_count, sizeof(*expr->values));
+	for (size_t i = 0; i < expr->value_count; i++) {
+		struct node item = node_item(&values, i);
+
+		node_text(&item, &rule_any, &expr->values[i]);
+	}
+	if (op < 0)
+		return;
+	expr->op = op == 0 ? SELECT_IN :
+		   op == 1 ? SELECT_NOT_IN :
+		   op == 2 ? SELECT_EXISTS :
+			     SELECT_NOT_EXISTS;
+	if (op < 2 && expr->value_count == 0)
+		node_error(&values, REASON_REQUIRED, "is required with operator %s", operators[op]);
+	if (op >= 2 && expr->value_count > 0)
+		node_error(&values, REASON_FORBIDDEN, "must be empty with operator %s",
+			   operators[op]);
+}
+
+static void read_selector(const struct node *node, struct selector *selector)
+{
+	size_t count;
+	struct node list;
+
+	selector->match_labels = read_pairs(node, "matchLabels", MAX_OBJECT_NODES, is_label_key,
+					    &rule_any, &selector->match_label_count);
+	list = read_list(node, "matchExpressions", 0, MAX_OBJECT_NODES, &count);
+	selector->exprs = arena_array(node->decoder->arena, count, sizeof(*selector->exprs));
+	selector->expr_count = count;
+	for (size_t i = 0; i < count; i++) {
+		struct node item = node_item(&list, i);
+
+		read_selector_expr(&item, &selector->exprs[i]);
+	}
+}
+
+/* ---- listeners ---- */
+
+static void read_namespaces(const struct node *allowed, struct listener *listener)
+{
+	static const char *const fields[] = { "from", "selector", NULL };
+	static const char *const selector_fields[] = { "matchLabels", "matchExpressions", NULL };
+	static const char *const names[] = { "All", "Selector", "Same", NULL };
+	static const enum from_namespaces values[] = { FROM_ALL, FROM_SELECTOR, FROM_SAME };
+	struct node namespaces = read_object(allowed, "namespaces", false, fields), selector;
+
+	if (!node_is_set(&namespaces))
+		return;
+	listener->from = values[read_enum(&namespaces, "from", names, 2)];
+	selector = read_object(&namespaces, "selector", false, selector_fields);
+	if (node_is_set(&selector))
+		read_selector(&selector, &listener->selector);
+	if (listener->from == FROM_SELECTOR && !node_is_set(&selector)) {
+		listener->from = FROM_NONE;
+		node_warning(&selector, REASON_REQUIRED,
+			     "is missing, so no namespace is selected: add matchLabels, or {} for "
+			     "all namespaces");
+	} else if (listener->from != FROM_SELECTOR && node_is_set(&selector)) {
+		node_warning(&selector, REASON_INVALID,
+			     "is ignored unless \"from\" is Selector");
+	}
+}
+
+static void read_allowed_routes(const struct node *node, struct listener *listener)
+{
+	static const char *const fields[] = { "namespaces", "kinds", NULL };
+	static const char *const kind_fields[] = { "group", "kind", NULL };
+	struct node allowed = read_object(node, "allowedRoutes", false, fields), list;
+
+	listener->from = FROM_SAME;
+	if (!node_is_set(&allowed))
+		return;
+	read_namespaces(&allowed, listener);
+	list = read_list(&allowed, "kinds", 0, MAX_ROUTE_KINDS, &listener->kind_count);
+	listener->kinds = arena_array(node->decoder->arena, listener->kind_count,
+				      sizeof(*listener->kinds));
+	for (size_t i = 0; i < listener->kind_count; i++) {
+		struct node item = node_item(&list, i);
+
+		if (!node_is_object(&item, kind_fields))
+			continue;
+		listener->kinds[i].group = read_text(&item, "group", &rule_group, STR(GROUP_GATEWAY));
+		listener->kinds[i].kind = read_required_text(&item, "kind", &rule_kind);
+	}
+}
+
+static void read_certificate_refs(const struct node *tls, struct listener *listener)
+{
+	static const char *const fields[] = { "group", "kind", "name", "namespace", NULL };
+	size_t count;
+	struct node list = read_list(tls, "certificateRefs", 0, MAX_CERTIFICATE_REFS, &count);
+
+	listener->certificate_refs =
+		arena_array(tls->decoder->arena, count, sizeof(*listener->certificate_refs));
+	listener->certificate_ref_count = count;
+	for (size_t i = 0; i < count; i++) {
+		struct object_ref *ref = &listener->certificate_refs[i];
+		struct node item = node_item(&list, i);
+
+		if (!node_is_object(&item, fields))
+			continue;
+		ref->group = read_text(&item, "group", &rule_group, STR_NONE);
+		ref->kind = read_text(&item, "kind", &rule_kind, STR("Secret"));
+		ref->name = read_ref_name(&item);
+		ref->ns = read_text(&item, "namespace", &rule_namespace, tls->decoder->meta->ns);
+	}
+}
+
+static void warn_frontend(const struct node *node)
+{
+	node_warning(node, REASON_UNSUPPORTED,
+		     "validation of client certificates is not supported yet: the HTTPS listeners "
+		     "that it is for are not served");
+}
+
+static void read_tls(const struct node *node, struct listener *listener)
+{
+	/* The fourth and fifth were the frontend's validation in earlier releases. */
+	static const char *const fields[] = { "mode",     "certificateRefs",    "options",
+					      "frontend", "frontendValidation", NULL };
+	static const char *const modes[] = { "Terminate", "Passthrough", NULL };
+	struct node tls = read_object(node, "tls", false, fields);
+	size_t option_count;
+
+	if (!node_is_set(&tls))
+		return;
+	listener->tls_mode = read_enum(&tls, "mode", modes, 0) == 0 ? TLS_TERMINATE :
+								      TLS_PASSTHROUGH;
+	read_certificate_refs(&tls, listener);
+	read_pairs(&tls, "options", MAX_TLS_OPTIONS, NULL, &rule_long_value, &option_count);
+	if (option_count > 0) {
+		struct node options = node_field(&tls, "options");
+
+		node_warning(&options, REASON_UNSUPPORTED, "are ignored: none is known");
+	}
+	if (listener->tls_mode == TLS_TERMINATE && listener->certificate_ref_count == 0 &&
+	    option_count == 0)
+		node_error(&tls, REASON_INVALID,
+			   "needs certificateRefs (or options) when mode is Terminate");
+	for (int i = 3; i < 5; i++) {
+		struct node frontend = node_field(&tls, fields[i]);
+
+		if (node_is_set(&frontend)) {
+			warn_frontend(&frontend);
+			listener->has_frontend_validation = true;
+		}
+	}
+}
+
+static void check_protocol(const struct node *node, const struct listener *listener)
+{
+	struct node tls = node_field(node, "tls"), hostname = node_field(node, "hostname");
+	bool is_stream = str_is(listener->protocol, "TCP") || str_is(listener->protocol, "UDP");
+
+	if (node_is_set(&tls) && (is_stream || str_is(listener->protocol, "HTTP")))
+		node_error(&tls, REASON_FORBIDDEN, "must not be set for protocol " STR_FMT,
+			   STR_ARG(listener->protocol));
+	if (node_is_set(&hostname) && is_stream)
+		node_error(&hostname, REASON_FORBIDDEN, "must not be set for protocol " STR_FMT,
+			   STR_ARG(listener->protocol));
+	if (str_is(listener->protocol, "HTTPS") && listener->tls_mode == TLS_PASSTHROUGH)
+		node_error(&tls, REASON_INVALID, "mode must be Terminate for protocol HTTPS");
+	if (str_is(listener->protocol, "TLS") && !node_is_set(&tls))
+		node_error(&tls, REASON_REQUIRED, "is required for protocol TLS");
+}
+
+static void read_listener(const struct node *node, struct listener *listener)
+{
+	static const char *const fields[] = { "name", "hostname",      "port", "protocol",
+					      "tls",  "allowedRoutes", NULL };
+	static const struct text_rule protocol_rule = {
+		1, 255, is_protocol, "a protocol such as HTTP, HTTPS, TLS or \"example.com/Name\""
+	};
+	struct node hostname;
+
+	if (!node_is_object(node, fields))
+		return;
+	listener->name = read_required_text(node, "name", &rule_section);
+	listener->hostname = read_text(node, "hostname", &rule_hostname, STR_NONE);
+	listener->port = (uint16_t)read_required_int(node, "port", 1, 65535);
+	listener->protocol = read_required_text(node, "protocol", &protocol_rule);
+	hostname = node_field(node, "hostname");
+	if (is_ip(listener->hostname))
+		node_warning(&hostname, REASON_INVALID,
+			     "is an IP address: the API asks for a DNS name");
+	read_tls(node, listener);
+	read_allowed_routes(node, listener);
+	check_protocol(node, listener);
+}
+
+static void check_unique(const struct node *list, const struct listener *listeners, size_t i)
+{
+	const struct listener *own = &listeners[i];
+	struct node item = node_item(list, i);
+
+	for (size_t j = 0; j < i; j++) {
+		const struct listener *other = &listeners[j];
+
+		if (str_eq(own->name, other->name))
+			node_error(&item, REASON_DUPLICATE, "listener %zu has the same name", j);
+		if (own->port == other->port && str_eq(own->protocol, other->protocol) &&
+		    str_eq(own->hostname, other->hostname))
+			node_error(&item, REASON_DUPLICATE,
+				   "listener %zu has the same port, protocol and hostname", j);
+	}
+}
+
+static void read_listeners(const struct node *spec, struct gateway *gateway)
+{
+	size_t count;
+	struct node list = read_list(spec, "listeners", 1, MAX_LISTENERS, &count);
+
+	gateway->listeners = arena_array(spec->decoder->arena, count, sizeof(*gateway->listeners));
+	gateway->listener_count = count;
+	for (size_t i = 0; i < count; i++) {
+		struct node item = node_item(&list, i);
+
+		read_listener(&item, &gateway->listeners[i]);
+		if (!spec->decoder->failed)
+			check_unique(&list, gateway->listeners, i);
+	}
+}
+
+/* ---- the rest of a Gateway ---- */
+
+static bool is_address_type(struct str s)
+{
+	return str_is(s, "IPAddress") || str_is(s, "Hostname") || str_is(s, "NamedAddress") ||
+	       is_domain_path(s);
+}
+
+static void read_address(const struct node *node, struct gateway_address *address)
+{
+	static const char *const fields[] = { "type", "value", NULL };
+	static const struct text_rule type_rule = {
+		1, MAX_NAME_BYTES, is_address_type,
+		"IPAddress, Hostname, NamedAddress or a type such as \"example.com/name\""
+	};
+	struct node value;
+
+	if (!node_is_object(node, fields))
+		return;
+	address->type = read_text(node, "type", &type_rule, STR("IPAddress"));
+	address->value = read_text(node, "value", &rule_any, STR_NONE);
+	value = node_field(node, "value");
+	if (!node_is_set(&value))
+		return;
+	if (str_is(address->type, "IPAddress") && !is_ip(address->value))
+		node_error(&value, REASON_INVALID, "must be an IPv4 or IPv6 address");
+	if (str_is(address->type, "Hostname") && !is_hostname(address->value))
+		node_error(&value, REASON_INVALID, "must be %s", rule_hostname.expected);
+}
+
+/* Named addresses may repeat, as may those without a value. */
+static void check_unique_address(const struct node *list, const struct gateway_address *addresses,
+				 size_t i)
+{
+	const struct gateway_address *own = &addresses[i];
+	struct node item = node_item(list, i);
+
+	if (str_empty(own->value) ||
+	    (!str_is(own->type, "IPAddress") && !str_is(own->type, "Hostname")))
+		return;
+	for (size_t j = 0; j < i; j++) {
+		if (str_eq(own->type, addresses[j].type) && str_eq(own->value, addresses[j].value))
+			node_error(&item, REASON_DUPLICATE, "is the same as address %zu", j);
+	}
+}
+
+static void read_addresses(const struct node *spec, struct gateway *gateway)
+{
+	size_t count;
+	struct node list = read_list(spec, "addresses", 0, MAX_ADDRESSES, &count);
+
+	gateway->addresses = arena_array(spec->decoder->arena, count, sizeof(*gateway->addresses));
+	gateway->address_count = count;
+	for (size_t i = 0; i < count; i++) {
+		struct node item = node_item(&list, i);
+
+		read_address(&item, &gateway->addresses[i]);
+		check_unique_address(&list, gateway->addresses, i);
+	}
+}
+
+static void read_infrastructure(const struct node *spec, struct gateway *gateway)
+{
+	static const char *const fields[] = { "labels", "annotations", "parametersRef", NULL };
+	static const struct text_rule label_rule = { 0, 63, is_label_value, "a label's value" };
+	struct node infrastructure = read_object(spec, "infrastructure", false, fields);
+	size_t count;
+
+	if (!node_is_set(&infrastructure))
+		return;
+	read_pairs(&infrastructure, "labels", MAX_INFRA_LABELS, is_label_key, &label_rule, &count);
+	read_pairs(&infrastructure, "annotations", MAX_INFRA_ANNOTATIONS, is_label_key,
+		   &rule_long_value, &count);
+	gateway->parameters_kind = read_parameters(&infrastructure, false);
+}
+
+/* Which listeners a frontend's validation is for does not matter as long as it cannot be
+ * done: better no HTTPS than HTTPS for clients that should have been turned away. */
+static void read_gateway_tls(const struct node *spec, struct gateway *gateway)
+{
+	static const char *const fields[] = { "frontend", "backend", NULL };
+	struct node tls = read_object(spec, "tls", false, fields), frontend, backend;
+
+	if (!node_is_set(&tls))
+		return;
+	backend = node_field(&tls, "backend");
+	frontend = node_field(&tls, "frontend");
+	if (node_is_set(&backend))
+		node_warning(&backend, REASON_UNSUPPORTED,
+			     "is not supported yet: backends are reached without a client "
+			     "certificate");
+	if (!node_is_set(&frontend))
+		return;
+	warn_frontend(&frontend);
+	for (size_t i = 0; i < gateway->listener_count; i++)
+		gateway->listeners[i].has_frontend_validation |=
+			str_is(gateway->listeners[i].protocol, "HTTPS");
+}
+
+void decode_gateway(const struct node *root, struct object *object)
+{
+	static const char *const fields[] = { "gatewayClassName", "listeners", "addresses",
+					      "infrastructure",   "tls",       "allowedListeners",
+					      "defaultScope",     NULL };
+	static const struct text_rule name_rule = { 1, MAX_NAME_BYTES, NULL, NULL };
+	struct gateway *gateway = &object->gateway;
+	struct node spec = read_object(root, "spec", true, fields), unused;
+
+	if (!node_is_set(&spec))
+		return;
+	gateway->class_name = read_required_text(&spec, "gatewayClassName", &name_rule);
+	read_listeners(&spec, gateway);
+	read_addresses(&spec, gateway);
+	read_infrastructure(&spec, gateway);
+	read_gateway_tls(&spec, gateway);
+	unused = node_field(&spec, "allowedListeners");
+	if (node_is_set(&unused))
+		node_warning(&unused, REASON_UNSUPPORTED,
+			     "is ignored: ListenerSets are not supported yet");
+	unused = node_field(&spec, "defaultScope");
+	if (node_is_set(&unused))
+		node_warning(&unused, REASON_UNSUPPORTED,
+			     "is ignored: routes attach by their parentRefs only");
+}
+
+/* ---- ReferenceGrant ---- */
+
+void decode_reference_grant(const struct node *root, struct object *object)
+{
+	static const char *const fields[] = { "from", "to", NULL };
+	static const char *const from_fields[] = { "group", "kind", "namespace", NULL };
+	static const char *const to_fields[] = { "group", "kind", "name", NULL };
+	struct reference_grant *grant = &object->reference_grant;
+	struct node spec = read_object(root, "spec", true, fields), from, to;
+
+	if (!node_is_set(&spec))
+		return;
+	from = read_list(&spec, "from", 1, MAX_GRANT_ENTRIES, &grant->from_count);
+	grant->from = arena_array(object->arena, grant->from_count, sizeof(*grant->from));
+	for (size_t i = 0; i < grant->from_count; i++) {
+		struct node item = node_item(&from, i);
+
+		if (!node_is_object(&item, from_fields))
+			continue;
+		grant->from[i].group = read_required_text(&item, "group", &rule_group);
+		grant->from[i].kind = read_required_text(&item, "kind", &rule_kind);
+		grant->from[i].ns = read_required_text(&item, "namespace", &rule_namespace);
+	}
+	to = read_list(&spec, "to", 1, MAX_GRANT_ENTRIES, &grant->to_count);
+	grant->to = arena_array(object->arena, grant->to_count, sizeof(*grant->to));
+	for (size_t i = 0; i < grant->to_count; i++) {
+		struct node item = node_item(&to, i), name;
+
+		if (!node_is_object(&item, to_fields))
+			continue;
+		grant->to[i].group = read_required_text(&item, "group", &rule_group);
+		grant->to[i].kind = read_required_text(&item, "kind", &rule_kind);
+		name = node_field(&item, "name");
+		if (node_is_set(&name))
+			grant->to[i].name = read_ref_name(&item);
+	}
+}
