@@ -10,7 +10,7 @@
  *
  * one entry a line: table, TAB, key, TAB, value, newline; sorted by table, then key, bytewise.
  * Keys and values hold no TAB, CR, LF or NUL. docs/routing.md explains every table with an
- * example; haproxy/*.cfg is what reads them. */
+ * example; the texts in haproxy/ are what reads them. */
 #pragma once
 
 #include "base/arena.h"
@@ -28,12 +28,12 @@ enum plan_table {
 	PLAN_DEFAULT_CERT, /* FRONTEND ; CERTIFICATE served when no SNI filter matches */
 	PLAN_BACKEND,     /* NAME ; "h1" or "h2c" */
 	PLAN_SERVER,      /* BACKEND/SERVER ; "ADDR:PORT WEIGHT"; v6 in brackets */
-	PLAN_HEADER,      /* FILTER/DIR/OP/name ; value ("" for del). DIR req|res, OP set|add|del,
+	PLAN_HEADER,      /* FILTER/DIR/OP/name ; value ("-" for del). DIR req|res, OP set|add|del,
 			   * name lower case */
 	PLAN_SPLIT,       /* %ID/ or %ID/1DIGITS ; target */
 	PLAN_LIST,        /* ?ID ; decision list text (match/list.h) */
 	PLAN_METHOD,      /* ~ID/ or ~ID/METHOD/ ; verdict */
-	PLAN_RULE,        /* @NS/ROUTE/RULE[/REF] ; record, 11 fields joined by "|" */
+	PLAN_RULE,        /* @NS/ROUTE/RULE[/REF] ; record, ten fields joined by "|" */
 	PLAN_ROUTE,       /* FRONTEND SP HOST/path/ or HOST/path/? ; verdict */
 	PLAN_WILDCARD,    /* FRONTEND SP SUFFIX ; *.SUFFIX */
 	PLAN_TABLE_COUNT,

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Differences of plans, their order, and how to apply them. */
+#include "plan/plan.h"
+
+#include <assert.h>
+
+struct changes *changes_new(void)
+{
+	struct arena *arena = arena_new();
+	struct changes *changes = arena_alloc(arena, sizeof(*changes));
+	changes->arena = arena;
+	return changes;
+}
+
+void changes_free(struct changes *changes)
+{
+	if (changes)
+		arena_free(changes->arena); /* holds the struct, too */
+}
+
+void changes_add(struct changes *changes, enum change_op op, enum plan_table table,
+		 struct str key, struct str value, struct str old)
+{
+	if (changes->count == changes->capacity) {
+		size_t capacity = changes->capacity ? changes->capacity * 2 : 8;
+		struct change *items = arena_array(changes->arena, capacity, sizeof(*items));
+		if (changes->count)
+			memcpy(items, changes->items, changes->count * sizeof(*items));
+		changes->items = items;
+		changes->capacity = capacity;
+	}
+	changes->items[changes->count++] = (struct change){
+		.op = op,
+		.table = table,
+		.key = arena_str(changes->arena, key),
+		.value = arena_str(changes->arena, value),
+		.old = arena_str(changes->arena, old),
+	};
+}
+
+struct changes *plan_diff(const struct plan *from, const struct plan *to)
+{
+	struct changes *changes = changes_new();
+	size_t a = 0, b = 0;
+	while (a < from->count || b < to->count) {
+		const struct plan_entry *x = a < from->count ? &from->entries[a] : NULL;
+		const struct plan_entry *y = b < to->count ? &to->entries[b] : NULL;
+		int order = !x ? 1 : !y ? -1 : plan_entry_cmp(x, y);
+		if (order < 0)
+			changes_add(changes, CHANGE_DEL, x->table, x->key, STR_NONE, x->value);
+		else if (order > 0)
+			changes_add(changes, CHANGE_ADD, y->table, y->key, y->value, STR_NONE);
+		else if (!str_eq(x->value, y->value))
+			changes_add(changes, CHANGE_SET, y->table, y->key, y->value, x->value);
+		a += order <= 0;
+		b += order >= 0;
+	}
+	changes_sort(changes);
+	return changes;
+}
+
+int change_phase(const struct change *change)
+{
+	bool del = change->op == CHANGE_DEL;
+	switch (change->table) {
+	case PLAN_FRONTEND:
+	case PLAN_LISTENER:
+		return 0;
+	case PLAN_CERTIFICATE:
+	case PLAN_SNI:
+	case PLAN_DEFAULT_CERT:
+	case PLAN_BACKEND:
+	case PLAN_SERVER:
+		return del ? 5 : 1;
+	case PLAN_HEADER:
+	case PLAN_SPLIT:
+	case PLAN_LIST:
+	case PLAN_METHOD:
+		return del ? 5 : 2;
+	case PLAN_RULE:
+	case PLAN_ROUTE:
+	case PLAN_WILDCARD:
+		return del ? 4 : 3;
+	case PLAN_TABLE_COUNT:
+		break;
+	}
+	assert(!"a table that does not exist");
+	return 0;
+}
+
+/* What comes up first goes down last: the removing phases take the tables backwards. A rule
+ * points at rules with longer keys (its backendRefs'), and a request that does not find the
+ * longest route key takes the next shorter one: both add the longest key first and delete the
+ * shortest first. */
+static int change_cmp(const void *a, const void *b)
+{
+	const struct change *x = a, *y = b;
+	int phase = change_phase(x), other = change_phase(y);
+	if (phase != other)
+		return phase < other ? -1 : 1;
+	bool down = phase >= 4;
+	if (x->table != y->table)
+		return (x->table < y->table) != down ? -1 : 1;
+	bool by_length = x->table == PLAN_ROUTE || x->table == PLAN_RULE;
+	if (by_length && x->key.n != y->key.n)
+		return (x->key.n > y->key.n) != down ? -1 : 1;
+	int order = str_cmp(x->key, y->key);
+	return order ? order : (int)x->op - (int)y->op;
+}
+
+void changes_sort(struct changes *changes)
+{
+	if (changes->count)
+		qsort(changes->items, changes->count, sizeof(*changes->items), change_cmp);
+}
+
+static int change_key_cmp(const void *a, const void *b)
+{
+	const struct change *const *x = a, *const *y = b;
+	if ((*x)->table != (*y)->table)
+		return (*x)->table < (*y)->table ? -1 : 1;
+	return str_cmp((*x)->key, (*y)->key);
+}
+
+static void plan_put(struct plan *plan, enum plan_table table, struct str key, struct str value)
+{
+	plan->entries[plan->count++] = (struct plan_entry){
+		.table = table,
+		.key = arena_str(plan->arena, key),
+		.value = arena_str(plan->arena, value),
+	};
+}
+
+struct plan *plan_apply(const struct plan *plan, const struct changes *changes)
+{
+	const struct change **sorted = xcalloc(changes->count, sizeof(struct change *));
+	for (size_t i = 0; i < changes->count; i++)
+		sorted[i] = &changes->items[i];
+	qsort(sorted, changes->count, sizeof(*sorted), change_key_cmp);
+
+	struct arena *arena = arena_new();
+	struct plan *result = arena_alloc(arena, sizeof(*result));
+	result->arena = arena;
+	result->entries =
+		arena_array(arena, plan->count + changes->count, sizeof(*result->entries));
+	size_t a = 0, b = 0;
+	while (a < plan->count || b < changes->count) {
+		const struct plan_entry *x = a < plan->count ? &plan->entries[a] : NULL;
+		const struct change *y = b < changes->count ? sorted[b] : NULL;
+		struct plan_entry key = { 0 };
+		if (y)
+			key = (struct plan_entry){ .table = y->table, .key = y->key };
+		int order = !x ? 1 : !y ? -1 : plan_entry_cmp(x, &key);
+		if (order < 0)
+			plan_put(result, x->table, x->key, x->value);
+		else if (y->op != CHANGE_DEL)
+			plan_put(result, y->table, y->key, y->value);
+		a += order <= 0;
+		b += order >= 0;
+	}
+	free(sorted);
+	return result;
+}

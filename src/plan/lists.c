@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Lists of candidates as verdicts: HAProxy decides about methods, the agent about the rest. */
+#include <assert.h>
+
+#include "match/list.h"
+#include "plan/vhost.h"
+
+/* " ; => ?" and the id: how a segment points at the next one. */
+enum { CHAIN_BYTES = 7 + 16 };
+
+static bool needs_agent(const struct http_match *match)
+{
+	return match->path_type == MATCH_REGEX || match->header_count || match->query_count;
+}
+
+/* The conditions that are left when HAProxy has looked at method and key. */
+static void entry_make(struct arena *arena, const struct candidate *candidate,
+		       struct list_entry *ret_entry)
+{
+	const struct http_match *match = candidate->match;
+	size_t count = 0;
+	struct list_cond *conds = arena_array(
+		arena, 1 + match->header_count + match->query_count, sizeof(*conds));
+	if (match->path_type == MATCH_REGEX)
+		conds[count++] = (struct list_cond){ LIST_PATH, true, STR_NONE, match->path };
+	for (size_t i = 0; i < match->header_count; i++) {
+		const struct value_match *header = &match->headers[i];
+		conds[count++] = (struct list_cond){ LIST_HEADER, header->type == MATCH_REGEX,
+						     header->name, header->value };
+	}
+	for (size_t i = 0; i < match->query_count; i++) {
+		const struct value_match *query = &match->queries[i];
+		conds[count++] = (struct list_cond){ LIST_QUERY, query->type == MATCH_REGEX,
+						     query->name, query->value };
+	}
+	*ret_entry = (struct list_entry){ conds, count, candidate->verdict };
+}
+
+static size_t entries_bytes(struct sb *sb, const struct list_entry *entries, size_t count)
+{
+	sb_reset(sb);
+	list_print(entries, count, sb);
+	assert(!sb->failed);
+	return sb->len;
+}
+
+static void report(struct emit *emit, const struct candidate *candidate, struct str where,
+		   const char *what)
+{
+	struct str field = arena_strf(emit->scratch, "spec.rules[%u].matches[%u]",
+				      candidate->rule_index, candidate->match_index);
+	findings_add(&emit->findings, SEVERITY_ERROR, KIND_HTTPROUTE,
+		     &candidate->route->object->meta, field.p, "DecisionListTooLong",
+		     "%s at '" STR_FMT "': requests that would get here are answered with 500",
+		     what, STR_ARG(where));
+}
+
+static struct str error_verdict(struct arena *arena, const struct candidate *candidate)
+{
+	return arena_strf(arena, "http-500 " STR_FMT, STR_ARG(candidate->rule->name));
+}
+
+/* An entry that alone is too long for a segment keeps as many conditions as fit and fails
+ * what they let through: an error for some requests, but no wrong backend for any. */
+static void entry_shorten(struct emit *emit, struct sb *sb, const struct candidate *candidate,
+			  struct str where, struct list_entry *entry)
+{
+	if (entries_bytes(sb, entry, 1) + CHAIN_BYTES <= MAX_LIST_BYTES)
+		return;
+	report(emit, candidate, where, "the conditions of this match are too long for the agent");
+	entry->verdict = error_verdict(emit->scratch, candidate);
+	while (entries_bytes(sb, entry, 1) + CHAIN_BYTES > MAX_LIST_BYTES)
+		entry->cond_count--;
+}
+
+/* Where the segment that starts at `from` ends. */
+static size_t segment_end(struct sb *sb, const struct list_entry *entries, size_t from,
+			  size_t count)
+{
+	if (entries_bytes(sb, entries + from, count - from) <= MAX_LIST_BYTES)
+		return count;
+	size_t bytes = CHAIN_BYTES, to = from;
+	for (; to < count; to++) {
+		bytes += entries_bytes(sb, entries + to, 1) + (to > from ? 3 : 0);
+		if (bytes > MAX_LIST_BYTES)
+			break;
+	}
+	assert(to > from);
+	return to;
+}
+
+/* Emits entries [from, to) plus `next` (unless empty) and returns "?ID". */
+static struct str segment_emit(struct emit *emit, struct sb *sb, struct list_entry *entries,
+			       size_t from, size_t to, struct str next)
+{
+	struct list_entry saved = entries[to]; /* there is room for one behind the last */
+	if (next.n)
+		entries[to] = (struct list_entry){ .verdict = next };
+	size_t bytes = entries_bytes(sb, entries + from, to - from + (next.n != 0));
+	entries[to] = saved;
+	assert(bytes <= MAX_LIST_BYTES);
+	(void)bytes;
+	struct str id = emit_id(emit, "?", sb_str(sb));
+	bool fits = emit_entry(emit, PLAN_LIST, id, sb_str(sb));
+	assert(fits);
+	(void)fits;
+	return id;
+}
+
+static struct str segments_emit(struct emit *emit, struct sb *sb, struct str where,
+				struct list_entry *entries,
+				const struct candidate *const *candidates, size_t count)
+{
+	size_t ends[MAX_LIST_SEGMENTS], segments = 0, at = 0;
+	while (at < count && segments < MAX_LIST_SEGMENTS)
+		at = ends[segments++] = segment_end(sb, entries, at, count);
+	for (size_t i = at; i < count; i++)
+		report(emit, candidates[i], where, "too many conditions before this match");
+	struct str next = at < count ? STR("http-500 -") : STR_NONE;
+	while (segments--) {
+		size_t from = segments ? ends[segments - 1] : 0;
+		next = segment_emit(emit, sb, entries, from, ends[segments], next);
+	}
+	return next;
+}
+
+/* A list in which methods do not matter any more. */
+static struct str agent_verdict(struct emit *emit, struct str where,
+				const struct candidate *const *candidates, size_t count)
+{
+	if (count == 0)
+		return STR(VERDICT_NONE);
+	if (!needs_agent(candidates[0]->match))
+		return candidates[0]->verdict;
+	struct list_entry *entries = arena_array(emit->scratch, count + 1, sizeof(*entries));
+	struct sb sb;
+	sb_init(&sb, SIZE_MAX / 2);
+	for (size_t i = 0; i < count; i++) {
+		entry_make(emit->scratch, candidates[i], &entries[i]);
+		entry_shorten(emit, &sb, candidates[i], where, &entries[i]);
+	}
+	struct str id = segments_emit(emit, &sb, where, entries, candidates, count);
+	sb_fini(&sb);
+	return id;
+}
+
+/* The candidates that a request with this method (empty: any other) can reach. */
+static struct str method_verdict(struct emit *emit, struct str where,
+				 const struct candidate *const *candidates, size_t count,
+				 struct str method)
+{
+	const struct candidate **reached =
+		arena_array(emit->scratch, count, sizeof(struct candidate *));
+	size_t n = 0;
+	for (size_t i = 0; i < count; i++) {
+		const struct http_match *match = candidates[i]->match;
+		if (match->method.n && !str_eq(match->method, method))
+			continue;
+		reached[n++] = candidates[i];
+		if (!needs_agent(match))
+			break;
+	}
+	return agent_verdict(emit, where, reached, n);
+}
+
+static int str_order(const void *a, const void *b)
+{
+	const struct str *x = a, *y = b;
+	return str_cmp(*x, *y);
+}
+
+/* The methods that occur, sorted. */
+static size_t methods_collect(const struct candidate *const *candidates, size_t count,
+			      struct str *ret_methods)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < count; i++) {
+		struct str method = candidates[i]->match->method;
+		size_t known = 0;
+		while (known < n && !str_eq(ret_methods[known], method))
+			known++;
+		if (method.n && known == n)
+			ret_methods[n++] = method;
+	}
+	if (n)
+		qsort(ret_methods, n, sizeof(*ret_methods), str_order);
+	return n;
+}
+
+static void method_emit(struct emit *emit, struct str id, struct str method, struct str verdict)
+{
+	struct str key = arena_strf(emit->scratch, method.n ? STR_FMT "/" STR_FMT "/" :
+							      STR_FMT "/" STR_FMT,
+				    STR_ARG(id), STR_ARG(method));
+	bool fits = emit_entry(emit, PLAN_METHOD, key, verdict);
+	assert(fits);
+	(void)fits;
+}
+
+/* Methods that are answered as any other is need no entry. */
+static struct str methods_emit(struct emit *emit, const struct str *methods,
+			       const struct str *verdicts, size_t count, struct str otherwise)
+{
+	struct sb content;
+	sb_init(&content, SIZE_MAX / 2);
+	sb_addf(&content, " " STR_FMT "\n", STR_ARG(otherwise));
+	size_t differ = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (str_eq(verdicts[i], otherwise))
+			continue;
+		sb_addf(&content, STR_FMT " " STR_FMT "\n", STR_ARG(methods[i]),
+			STR_ARG(verdicts[i]));
+		differ++;
+	}
+	struct str id = otherwise;
+	if (differ) {
+		id = emit_id(emit, "~", sb_str(&content));
+		method_emit(emit, id, STR_NONE, otherwise);
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (!str_eq(verdicts[i], otherwise))
+			method_emit(emit, id, methods[i], verdicts[i]);
+	}
+	sb_fini(&content);
+	return id;
+}
+
+struct str list_verdict(struct emit *emit, struct str where,
+			const struct candidate *const *candidates, size_t count)
+{
+	struct str *methods = arena_array(emit->scratch, count, sizeof(*methods));
+	size_t method_count = methods_collect(candidates, count, methods);
+	if (method_count == 0)
+		return agent_verdict(emit, where, candidates, count);
+	struct str *verdicts = arena_array(emit->scratch, method_count, sizeof(*verdicts));
+	for (size_t i = 0; i < method_count; i++)
+		verdicts[i] = method_verdict(emit, where, candidates, count, methods[i]);
+	struct str otherwise = method_verdict(emit, where, candidates, count, STR_NONE);
+	return methods_emit(emit, methods, verdicts, method_count, otherwise);
+}
