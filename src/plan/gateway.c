@@ -3,18 +3,7 @@
 
 #include <assert.h>
 
-static bool is_wildcard(struct str hostname)
-{
-	return str_starts(hostname, STR("*."));
-}
-
-bool hostname_covers(struct str hostname, struct str pattern)
-{
-	if (str_empty(hostname) || str_eq(hostname, pattern))
-		return true;
-	return is_wildcard(hostname) && pattern.n > hostname.n &&
-	       str_ends(pattern, str_sub(hostname, 1, hostname.n));
-}
+#include "resolve/hostname.h"
 
 /* ---- SNI filters ---- */
 
@@ -61,7 +50,7 @@ static struct str names_intersect(struct str name, struct str hostname)
 {
 	if (hostname_covers(hostname, name))
 		return name;
-	if (is_wildcard(name) && !is_wildcard(hostname)) {
+	if (hostname_is_wildcard(name) && !hostname_is_wildcard(hostname)) {
 		struct str parent = hostname;
 		str_cut(&parent, '.');
 		if (str_eq(parent, str_sub(name, 2, name.n)))
@@ -182,7 +171,7 @@ static const struct certificate_view *default_certificate(const struct frontend_
 	for (size_t i = 0; i < frontend->listener_count; i++) {
 		const struct listener_view *listener = frontend->listeners[i];
 		struct str hostname = listener->spec->hostname;
-		if (listener->certificate_count == 0 || (hostname.n && !is_wildcard(hostname)))
+		if (listener->certificate_count == 0 || (hostname.n && !hostname_is_wildcard(hostname)))
 			continue;
 		if (!best || label_count(hostname) < label_count(best->spec->hostname))
 			best = listener;

@@ -6,7 +6,3 @@
 #include "resolve/view.h"
 
 void gateways_emit(struct emit *emit, const struct gateways_view *gateways);
-
-/* True when every host of `pattern` is one of `hostname` ("" is every host; both may start
- * with "*."). */
-bool hostname_covers(struct str hostname, struct str pattern);

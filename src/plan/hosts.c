@@ -8,10 +8,10 @@
 #include <assert.h>
 
 #include "base/map.h"
-#include "plan/gateway.h"
 #include "plan/rule.h"
 #include "plan/units.h"
 #include "plan/vhost.h"
+#include "resolve/hostname.h"
 
 struct attached {
 	struct route_unit *unit;
@@ -313,7 +313,7 @@ static const struct listener_view *vhost_owner(const struct vhost *vhost)
 		struct str hostname = listener->spec->hostname;
 		if (!hostname_covers(hostname, pattern))
 			continue;
-		if (!best || hostname.n > best->spec->hostname.n)
+		if (!best || hostname_cmp_specific(hostname, best->spec->hostname) < 0)
 			best = listener;
 	}
 	return best;
