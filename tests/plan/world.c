@@ -239,6 +239,8 @@ static void make_filters(struct object *object, const struct http_rule *rule, st
 	*ret_filters = NEW_ARRAY(object, 1, struct filter);
 	struct filter *filter = *ret_filters;
 	filter->type = (enum filter_type)dice_roll(dice, of_rule ? 5 : 4);
+	if (!of_rule && filter->type == FILTER_REDIRECT)
+		filter->type = FILTER_UNSUPPORTED; /* explain() knows them on rules only */
 	make_header_mod(object, &filter->headers, dice);
 	if (filter->type == FILTER_UNSUPPORTED)
 		filter->type_name = STR("RequestMirror");
