@@ -70,7 +70,19 @@ static int refuse_password(char *buffer, int size, int for_writing, void *was_as
 	return -1;
 }
 
-static const char *read_key(BIO *bio, struct bundle *bundle)
+/* What the library says of a text without any key depends on its version. */
+static bool has_key_header(struct str text)
+{
+	struct str header = STR("PRIVATE KEY-----");
+
+	for (size_t at = 0; at + header.n <= text.n; at++) {
+		if (!memcmp(text.p + at, header.p, header.n))
+			return true;
+	}
+	return false;
+}
+
+static const char *read_key(BIO *bio, struct str text, struct bundle *bundle)
 {
 	bool is_encrypted = false;
 
@@ -79,7 +91,7 @@ static const char *read_key(BIO *bio, struct bundle *bundle)
 		return NULL;
 	if (is_encrypted)
 		return "tls.key is encrypted with a password: store it decrypted (openssl pkey)";
-	if (is_at_end())
+	if (!has_key_header(text))
 		return "tls.key has no private key in PEM form (-----BEGIN PRIVATE KEY-----)";
 	return "tls.key cannot be read: is it cut off or changed?";
 }
@@ -201,7 +213,7 @@ static const char *read_bundle(struct arena *arena, struct str crt, struct str k
 	if (crt_bio && key_bio) {
 		problem = read_chain(crt_bio, bundle);
 		if (!problem)
-			problem = read_key(key_bio, bundle);
+			problem = read_key(key_bio, key, bundle);
 		if (!problem)
 			problem = check_bundle(bundle);
 		if (!problem)

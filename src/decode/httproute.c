@@ -158,16 +158,23 @@ static bool has_name(const struct value_match *matches, size_t count, struct str
 	return false;
 }
 
+static struct str name_as_written(const struct node *item)
+{
+	struct node name = node_field(item, "name");
+
+	return json_object_is_type(name.json, json_type_string) ?
+		       str_of(json_object_get_string(name.json)) :
+		       STR_NONE;
+}
+
 /* The schema refuses equal names. Header names that differ in case only are equal as well,
  * and there the specification wants the first to count. */
 static bool is_repeated(const struct node *list, size_t index, struct str name)
 {
 	for (size_t i = 0; i < index; i++) {
 		struct node item = node_item(list, i);
-		struct node other = node_field(&item, "name");
 
-		if (json_object_is_type(other.json, json_type_string) &&
-		    str_is(name, json_object_get_string(other.json)))
+		if (str_eq(name, name_as_written(&item)))
 			return true;
 	}
 	return false;
@@ -217,7 +224,7 @@ static struct value_match *read_value_matches(const struct node *owner, const ch
 			continue;
 		if (!has_name(matches, n, matches[n].name))
 			n++;
-		else if (is_header)
+		else if (is_header && !is_repeated(&list, i, name_as_written(&item)))
 			node_warning(&item, REASON_DUPLICATE,
 				     "an earlier item has the same name: this one is ignored");
 	}
