@@ -150,6 +150,8 @@ static bool secret_used(const struct compiler *compiler, struct str ns, struct s
 void compiler_mark(struct compiler *compiler, enum kind kind, struct str ns, struct str name)
 {
 	char buffer[KEY_BYTES];
+	if (compiler->all_dirty) /* nothing to add to that, and a first load is large */
+		return;
 	switch (kind) {
 	case KIND_GATEWAYCLASS:
 	case KIND_GATEWAY:

@@ -18,6 +18,12 @@ void changes_free(struct changes *changes)
 		arena_free(changes->arena); /* holds the struct, too */
 }
 
+/* Two of three strings are often empty: those take no room. */
+static struct str copy(struct arena *arena, struct str s)
+{
+	return s.n ? arena_str(arena, s) : STR("");
+}
+
 void changes_add(struct changes *changes, enum change_op op, enum plan_table table,
 		 struct str key, struct str value, struct str old)
 {
@@ -32,9 +38,9 @@ void changes_add(struct changes *changes, enum change_op op, enum plan_table tab
 	changes->items[changes->count++] = (struct change){
 		.op = op,
 		.table = table,
-		.key = arena_str(changes->arena, key),
-		.value = arena_str(changes->arena, value),
-		.old = arena_str(changes->arena, old),
+		.key = copy(changes->arena, key),
+		.value = copy(changes->arena, value),
+		.old = copy(changes->arena, old),
 	};
 }
 
@@ -43,9 +49,8 @@ struct changes *plan_diff(const struct plan *from, const struct plan *to)
 	struct changes *changes = changes_new();
 	size_t a = 0, b = 0;
 	while (a < from->count || b < to->count) {
-		const struct plan_entry *x = a < from->count ? &from->entries[a] : NULL;
-		const struct plan_entry *y = b < to->count ? &to->entries[b] : NULL;
-		int order = !x ? 1 : !y ? -1 : plan_entry_cmp(x, y);
+		const struct plan_entry *x = &from->entries[a], *y = &to->entries[b];
+		int order = a == from->count ? 1 : b == to->count ? -1 : plan_entry_cmp(x, y);
 		if (order < 0)
 			changes_add(changes, CHANGE_DEL, x->table, x->key, STR_NONE, x->value);
 		else if (order > 0)
@@ -122,6 +127,12 @@ static int change_key_cmp(const void *a, const void *b)
 	return str_cmp((*x)->key, (*y)->key);
 }
 
+static int entry_change_cmp(const struct plan_entry *entry, const struct change *change)
+{
+	const struct plan_entry key = { .table = change->table, .key = change->key };
+	return plan_entry_cmp(entry, &key);
+}
+
 static void plan_put(struct plan *plan, enum plan_table table, struct str key, struct str value)
 {
 	plan->entries[plan->count++] = (struct plan_entry){
@@ -145,16 +156,14 @@ struct plan *plan_apply(const struct plan *plan, const struct changes *changes)
 		arena_array(arena, plan->count + changes->count, sizeof(*result->entries));
 	size_t a = 0, b = 0;
 	while (a < plan->count || b < changes->count) {
-		const struct plan_entry *x = a < plan->count ? &plan->entries[a] : NULL;
-		const struct change *y = b < changes->count ? sorted[b] : NULL;
-		struct plan_entry key = { 0 };
-		if (y)
-			key = (struct plan_entry){ .table = y->table, .key = y->key };
-		int order = !x ? 1 : !y ? -1 : plan_entry_cmp(x, &key);
+		const struct plan_entry *x = &plan->entries[a];
+		int order = a == plan->count    ? 1 :
+			    b == changes->count ? -1 :
+						  entry_change_cmp(x, sorted[b]);
 		if (order < 0)
 			plan_put(result, x->table, x->key, x->value);
-		else if (y->op != CHANGE_DEL)
-			plan_put(result, y->table, y->key, y->value);
+		else if (sorted[b]->op != CHANGE_DEL)
+			plan_put(result, sorted[b]->table, sorted[b]->key, sorted[b]->value);
 		a += order <= 0;
 		b += order >= 0;
 	}

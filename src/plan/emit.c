@@ -140,6 +140,8 @@ static void touch_report(const struct touch *touch, struct changes *changes)
 struct changes *entry_set_commit(struct entry_set *set)
 {
 	struct changes *changes = changes_new();
+	changes->capacity = set->touch_count;
+	changes->items = arena_array(changes->arena, changes->capacity, sizeof(*changes->items));
 	for (size_t i = 0; i < set->touch_count; i++) {
 		struct touch *touch = &set->touches[i];
 		touch_report(touch, changes);
