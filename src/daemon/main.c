@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tidegate(8): the tables of its command line, and what each command does. */
+#include "daemon/app.h"
+#include "daemon/cli.h"
+#include "daemon/log.h"
+#include "daemon/report.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <pwd.h>
+#include <unistd.h>
+
+enum { MAX_THREADS = 256, MAX_CONNECTIONS = 10 * 1000 * 1000, MAX_SPARES = 100 * 1000 };
+
+static const char *const log_levels[] = { "error", "warning", "info", "debug", NULL };
+static const char *const log_formats[] = { "text", "json", NULL };
+static const char *const validate_formats[] = { "text", "table", "json", "yaml", NULL };
+
+static const struct option_row run_options[] = {
+	{ "run-dir", "DIR", "$RUNTIME_DIRECTORY, /run/tidegate as root, "
+			    "$XDG_RUNTIME_DIR/tidegate or /tmp/tidegate-UID otherwise", NULL,
+	  "where sockets, haproxy.cfg, maps and the last-good plan live", 0, NULL },
+	{ "state-dir", "DIR", "$STATE_DIRECTORY, else the run directory", NULL,
+	  "where overrides of tidectl are kept", 0, NULL },
+	{ "haproxy", "BIN", "haproxy in PATH or /usr/sbin", NULL, "the HAProxy to run, 2.6 or newer",
+	  0, NULL },
+	{ "agent", "BIN", "beside tidegate, else in PATH", NULL, "the tidegate-spoa to run", 0,
+	  NULL },
+	{ "control", "SOCK", "RUN_DIR/control.sock", NULL, "the socket for tidectl, mode 0660", 0,
+	  NULL },
+	{ "metrics", "ADDR:PORT", "off", NULL, "serves /metrics, /healthz and /readyz there", 0,
+	  NULL },
+	{ "log-level", "LEVEL", "info", NULL, "error, warning, info or debug", 0, log_levels },
+	{ "log-format", "FORMAT", "text", NULL, "text or json, to standard error", 0, log_formats },
+	{ "threads", "N", "HAProxy's own choice", NULL, "threads of HAProxy", 0, NULL },
+	{ "agent-threads", "N", "1", NULL, "threads of the agent", 0, NULL },
+	{ "maxconn", "N", "HAProxy's own choice", NULL, "connections that HAProxy takes at once", 0,
+	  NULL },
+	{ "spare-backends", "N", "64", NULL,
+	  "backends kept ready for new Services on HAProxy before 3.4", 0, NULL },
+	{ "user", "USER", "haproxy, when started as root", NULL, "HAProxy runs as", 0, NULL },
+	{ "group", "GROUP", "the user's", NULL, "HAProxy runs as", 0, NULL },
+	{ "access-log", "[TARGET]", "off; TARGET: stdout", NULL,
+	  "HAProxy logs requests with gateway, route, rule and backend", 0, NULL },
+	{ "dns", "SERVER", "/etc/resolv.conf", NULL,
+	  "ADDR[:PORT],... that resolve the names of Backends", 0, NULL },
+	{ "controller-name", "NAME", CONTROLLER_NAME, NULL,
+	  "the controllerName of our GatewayClasses", 0, NULL },
+	OPTION_END,
+};
+
+/* What run_options say, with the defaults filled in; strings are ours until the end. */
+struct paths {
+	char run_dir[PATH_MAX], state_dir[PATH_MAX], control[PATH_MAX], haproxy[PATH_MAX],
+		agent[PATH_MAX], self[PATH_MAX];
+};
+
+static void copy_path(char ret[PATH_MAX], const char *path)
+{
+	snprintf(ret, PATH_MAX, "%s", path);
+}
+
+static void join_path(char ret[PATH_MAX], const char *dir, const char *name)
+{
+	size_t len = strnlen(dir, PATH_MAX - 1);
+	memcpy(ret, dir, len);
+	snprintf(ret + len, PATH_MAX - len, "/%s", name);
+}
+
+static bool find_in_path(const char *name, char ret[PATH_MAX])
+{
+	const char *env = getenv("PATH");
+	struct str rest = str_of(env ? env : "/usr/bin:/bin");
+	while (!str_empty(rest)) {
+		struct str dir = str_cut(&rest, ':');
+		snprintf(ret, PATH_MAX, STR_FMT "/%s", STR_ARG(dir), name);
+		if (access(ret, X_OK) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Where systemd or the user's session want it; /run only for root. */
+static void default_run_dir(char ret[PATH_MAX])
+{
+	const char *systemd = getenv("RUNTIME_DIRECTORY"), *session = getenv("XDG_RUNTIME_DIR");
+	if (systemd && *systemd)
+		copy_path(ret, systemd);
+	else if (geteuid() == 0)
+		copy_path(ret, "/run/tidegate");
+	else if (session && *session)
+		join_path(ret, session, "tidegate");
+	else
+		snprintf(ret, PATH_MAX, "/tmp/tidegate-%u", (unsigned)geteuid());
+}
+
+static void find_self(const char *argv0, char ret[PATH_MAX])
+{
+	/* The path as it is now: after an upgrade /proc/self/exe names a deleted file. */
+	ssize_t n = readlink("/proc/self/exe", ret, PATH_MAX - 1);
+	if (n > 0)
+		ret[n] = '\0';
+	else if (!realpath(argv0, ret))
+		copy_path(ret, argv0);
+}
+
+static void find_binaries(const struct cli *cli, struct paths *paths)
+{
+	const char *haproxy = cli_option(cli, "haproxy"), *agent = cli_option(cli, "agent");
+	if (haproxy && strchr(haproxy, '/'))
+		copy_path(paths->haproxy, haproxy);
+	else if (!find_in_path(haproxy ? haproxy : "haproxy", paths->haproxy))
+		join_path(paths->haproxy, "/usr/sbin", haproxy ? haproxy : "haproxy");
+
+	copy_path(paths->agent, paths->self);
+	char *slash = strrchr(paths->agent, '/');
+	if (slash)
+		*slash = '\0';
+	char beside[PATH_MAX];
+	join_path(beside, paths->agent, "tidegate-spoa");
+	if (agent && strchr(agent, '/'))
+		copy_path(paths->agent, agent);
+	else if (!agent && access(beside, X_OK) == 0)
+		copy_path(paths->agent, beside);
+	else if (!find_in_path(agent ? agent : "tidegate-spoa", paths->agent))
+		copy_path(paths->agent, beside);
+}
+
+static void find_directories(const struct cli *cli, struct paths *paths)
+{
+	const char *run_dir = cli_option(cli, "run-dir"), *state_dir = cli_option(cli, "state-dir");
+	const char *control = cli_option(cli, "control"), *systemd = getenv("STATE_DIRECTORY");
+	default_run_dir(paths->run_dir);
+	if (run_dir)
+		copy_path(paths->run_dir, run_dir);
+	copy_path(paths->state_dir, paths->run_dir);
+	if (state_dir || (systemd && *systemd))
+		copy_path(paths->state_dir, state_dir ? state_dir : systemd);
+	join_path(paths->control, paths->run_dir, "control.sock");
+	if (control)
+		copy_path(paths->control, control);
+}
+
+static bool read_numbers(const struct cli *cli, struct engine_options *engine, struct error *err)
+{
+	const struct {
+		const char *name;
+		uint64_t max;
+		unsigned *value;
+	} rows[] = {
+		{ "threads", MAX_THREADS, &engine->haproxy_threads },
+		{ "agent-threads", MAX_THREADS, &engine->agent_threads },
+		{ "maxconn", MAX_CONNECTIONS, &engine->maxconn },
+		{ "spare-backends", MAX_SPARES, &engine->spare_backends },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		uint64_t value;
+		if (!cli_number(cli, rows[i].name, rows[i].max, 0, &value, err))
+			return false;
+		*rows[i].value = (unsigned)value;
+	}
+	return true;
+}
+
+static void setup_log(const struct cli *cli)
+{
+	const char *level_name = cli_option(cli, "log-level");
+	const char *format = cli_option(cli, "log-format");
+	enum log_level level = LOG_LEVEL_INFO;
+	if (level_name)
+		log_level_parse(str_of(level_name), &level);
+	log_setup(level, format && strcmp(format, "json") == 0);
+}
+
+static struct app_options read_options(const struct cli *cli, const struct paths *paths)
+{
+	const char *access_log = cli_option(cli, "access-log");
+	const char *user = cli_option(cli, "user");
+	const char *controller_name = cli_option(cli, "controller-name");
+	if (!user && geteuid() == 0 && getpwnam("haproxy"))
+		user = "haproxy";
+	return (struct app_options){
+		.engine = { .run_dir = paths->run_dir,
+			    .haproxy = paths->haproxy,
+			    .agent = paths->agent,
+			    .user = user,
+			    .group = cli_option(cli, "group"),
+			    .access_log = access_log != NULL,
+			    .log_target = access_log && *access_log ? access_log : "stdout" },
+		.paths = cli->args,
+		.path_count = cli->arg_count,
+		.state_dir = paths->state_dir,
+		.control = paths->control,
+		.metrics = cli_option(cli, "metrics"),
+		.dns = cli_option(cli, "dns"),
+		.controller_name = controller_name ? controller_name : CONTROLLER_NAME,
+		.self = paths->self,
+		.argv = cli->user,
+	};
+}
+
+static int run_run(const struct cli *cli)
+{
+	struct paths paths;
+	struct error err;
+	char *const *argv = cli->user;
+	find_self(argv[0], paths.self);
+	find_directories(cli, &paths);
+	find_binaries(cli, &paths);
+	struct app_options options = read_options(cli, &paths);
+	if (!read_numbers(cli, &options.engine, &err)) {
+		fprintf(stderr, "tidegate: %s\n", err.text);
+		return EXIT_USAGE;
+	}
+	setup_log(cli);
+	return app_run(&options);
+}
+
+static const struct verb verb_run = {
+	.name = "run",
+	.args = "DIR|FILE...",
+	.usage = "follows manifests and runs HAProxy and the agent as they say",
+	.help = "Reads Gateway API manifests (YAML or JSON) from directories, with their "
+		"sub-directories, and files; starts HAProxy and the agent; and turns every later edit "
+		"into commands to the running HAProxy. HAProxy is reloaded only when listeners "
+		"change.\n\n"
+		"A file that cannot be read keeps what it said before. When the manifests are missing "
+		"or broken at the start, the last-good plan of the run directory is served.\n\n"
+		"An example:\n\n"
+		"    tidegate run --run-dir /tmp/gate --metrics 127.0.0.1:9100 examples/quickstart",
+	.options = run_options,
+	.min_args = 1,
+	.max_args = CLI_MAX_VALUES,
+	.run = run_run,
+};
+
+/* ---- validate ---- */
+
+static const struct option_row validate_options[] = {
+	{ "output", "FORMAT", "text", NULL, "text, json or yaml", 'o', validate_formats },
+	{ "strict", NULL, NULL, NULL, "warnings fail too", 0, NULL },
+	{ "controller-name", "NAME", CONTROLLER_NAME, NULL,
+	  "the controllerName of our GatewayClasses", 0, NULL },
+	OPTION_END,
+};
+
+static void resolve_all(struct store *store, const char *controller_name,
+			struct findings *findings)
+{
+	struct compiler *compiler = compiler_new(store);
+	struct compile_options options = {
+		.resolve = { .now_s = (int64_t)ev_time(),
+			     .controller_name = str_of(controller_name) },
+	};
+	compiler_mark_all(compiler);
+	changes_free(compile_pass(compiler, &options));
+	compiler_findings(compiler, findings);
+	compiler_free(compiler);
+}
+
+static int judge(const struct findings *findings, bool strict)
+{
+	for (size_t i = 0; i < findings->count; i++) {
+		if (findings->items[i].severity == SEVERITY_ERROR ||
+		    (strict && findings->items[i].severity == SEVERITY_WARNING))
+			return EXIT_FAILED;
+	}
+	return EXIT_OK;
+}
+
+static int run_validate(const struct cli *cli)
+{
+	const char *format_name = cli_option(cli, "output");
+	const char *controller_name = cli_option(cli, "controller-name");
+	enum report_format format = REPORT_TABLE;
+	struct arena *arena = arena_new();
+	struct store *store = store_new();
+	struct findings findings;
+	struct error err;
+	int status = EXIT_USAGE;
+	findings_init(&findings, arena);
+	report_format_parse(str_of(format_name), &format);
+	if (files_load(cli->args, cli->arg_count, store, &findings, &err)) {
+		struct sb out;
+		sb_init(&out, (size_t)1 << 30);
+		resolve_all(store, controller_name ? controller_name : CONTROLLER_NAME, &findings);
+		if (findings.count)
+			qsort(findings.items, findings.count, sizeof(*findings.items), finding_cmp);
+		report_findings(&findings, format, isatty(STDOUT_FILENO), &out);
+		fwrite(out.data, 1, out.len, stdout);
+		sb_fini(&out);
+		status = judge(&findings, cli_has(cli, "strict"));
+	} else {
+		fprintf(stderr, "tidegate: %s\n", err.text);
+	}
+	store_free(store);
+	arena_free(arena);
+	return status;
+}
+
+static const struct verb verb_validate = {
+	.name = "validate",
+	.args = "DIR|FILE...",
+	.usage = "checks manifests without running anything",
+	.help = "Makes every check that an API server would make, and resolves references, so that "
+		"a CI job sees what \"tidegate run\" would complain about.\n\n"
+		"Exit status: 0 clean (warnings allowed, unless --strict), 1 errors found, "
+		"2 wrong usage or unreadable paths.",
+	.options = validate_options,
+	.min_args = 1,
+	.max_args = CLI_MAX_VALUES,
+	.run = run_validate,
+};
+
+/* ---- the program ---- */
+
+static const struct verb *const verbs[] = { &verb_run, &verb_validate, &verb_version, &verb_help,
+					    NULL };
+
+static const struct option_row global_options[] = { OPTION_END };
+
+static const struct cli_section sections[] = {
+	{ "SIGNALS",
+	  "SIGHUP: looks at all files again, and accepts what they say even if it is nothing.\n\n"
+	  "SIGTERM, SIGINT: stops HAProxy and the agent once their requests have ended. A second one "
+	  "leaves at once.\n\n"
+	  "SIGUSR2: becomes the binary that is now at the path of tidegate, in the same process; "
+	  "HAProxy and the agent keep running and are adopted." },
+	{ "FILES",
+	  "RUN_DIR/control.sock: for tidectl.\n\n"
+	  "RUN_DIR/haproxy.cfg, RUN_DIR/maps, RUN_DIR/certs: what HAProxy reads; written by tidegate "
+	  "only.\n\n"
+	  "RUN_DIR/plan.last: the last-good plan.\n\n"
+	  "STATE_DIR/overrides.json: weights and drained servers set with tidectl." },
+	{ "ENVIRONMENT",
+	  "RUNTIME_DIRECTORY, STATE_DIRECTORY, XDG_RUNTIME_DIR: default directories. NOTIFY_SOCKET, "
+	  "WATCHDOG_USEC: the service manager's." },
+	{ "EXIT STATUS", "0 stopped as asked, 1 failed, 2 wrong usage." },
+	{ NULL, NULL },
+};
+
+static const struct program program = {
+	.name = "tidegate",
+	.section = "8",
+	.usage = "runs HAProxy as a Kubernetes Gateway API data plane",
+	.help = "Gateway API manifests in a directory become a running HAProxy, and every edit of "
+		"them becomes live commands to it.",
+	.options = global_options,
+	.verbs = verbs,
+	.sections = sections,
+	.see_also = "tidectl(1), haproxy(1)",
+};
+
+int main(int argc, char **argv)
+{
+	return cli_main(&program, argc, argv, argv);
+}

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `tidectl weights ROUTE[:RULE] [NAME=WEIGHT...]`, `--clear`: shows and overrides the weights
+ * of a route's backendRefs. The answer to a change is given when it is live. */
+#include "daemon/answers.h"
+#include "daemon/app.h"
+#include "daemon/log.h"
+
+struct question {
+	struct str ns, name, rule;
+};
+
+static const struct object *find_route(const struct call *call, const struct question *question)
+{
+	return store_get(call_app(call)->store, KIND_HTTPROUTE, question->ns, question->name);
+}
+
+static size_t backend_servers(const struct app *app, struct str backend)
+{
+	const struct plan *plan = app->engine_started ? engine_plan(app->engine) : NULL;
+	size_t count = 0, servers = 0;
+	const struct plan_entry *entries = plan ? plan_table(plan, PLAN_SERVER, &count) : NULL;
+	for (size_t i = 0; i < count; i++) {
+		struct str key = entries[i].key;
+		size_t slash = str_chr(key, '/', 0);
+		servers += slash < key.n && str_eq(str_sub(key, 0, slash), backend);
+	}
+	return servers;
+}
+
+static const struct ref_view *find_ref_view(const struct app *app, const struct object *route,
+					    size_t rule, size_t ref)
+{
+	size_t count;
+	const struct route_view *const *routes = compiler_routes(app->compiler, &count);
+	for (size_t i = 0; i < count; i++) {
+		if (routes[i]->object == route && rule < routes[i]->rule_count &&
+		    ref < routes[i]->rules[rule].ref_count)
+			return &routes[i]->rules[rule].refs[ref];
+	}
+	return NULL;
+}
+
+static void report_ref_state(struct report *report, const struct app *app,
+			     const struct ref_view *view, uint32_t weight)
+{
+	size_t servers = view && view->state == REF_OK ? backend_servers(app, view->backend) : 0;
+	report_int(report, (int64_t)servers);
+	if (weight == 0)
+		report_str(report, STR("none"), TABLE_DIM);
+	else if (!view)
+		report_str(report, STR("not attached"), TABLE_YELLOW);
+	else if (view->state != REF_OK)
+		report_str(report, STR("500: invalid reference"), TABLE_RED);
+	else if (servers == 0)
+		report_str(report, STR("503: no servers"), TABLE_RED);
+	else
+		report_str(report, STR("live"), TABLE_GREEN);
+}
+
+static void report_rule(struct report *report, const struct app *app, const struct object *route,
+			size_t index)
+{
+	const struct http_rule *rule = &route->http_route.rules[index];
+	uint64_t total = 0;
+	for (size_t i = 0; i < rule->ref_count; i++)
+		total += rule->refs[i].weight;
+	for (size_t i = 0; i < rule->ref_count; i++) {
+		const struct backend_ref *ref = &rule->refs[i];
+		uint32_t file = overrides_file_weight(app->overrides, route, index, i);
+		char text[640];
+		report_row(report);
+		snprintf(text, sizeof(text), "%zu%s" STR_FMT, index,
+			 str_empty(rule->name) ? "" : ":", STR_ARG(rule->name));
+		report_cstr(report, text);
+		snprintf(text, sizeof(text), STR_FMT "/" STR_FMT ":%u", STR_ARG(ref->ns),
+			 STR_ARG(ref->name), (unsigned)ref->port);
+		report_cstr(report, text);
+		report_int(report, ref->weight);
+		snprintf(text, sizeof(text), "%.2f%%",
+			 total ? 100.0 * ref->weight / (double)total : 0.0);
+		report_cstr(report, text);
+		report_int(report, file);
+		report_bool(report, file != ref->weight, "overridden", "");
+		report_ref_state(report, app, find_ref_view(app, route, index, i), ref->weight);
+	}
+}
+
+static void show(struct call *call)
+{
+	static const struct report_column columns[] = {
+		{ "rule", "RULE", TABLE_LEFT },	       { "backend", "BACKEND", TABLE_LEFT },
+		{ "weight", "WEIGHT", TABLE_RIGHT },   { "share", "SHARE", TABLE_RIGHT },
+		{ "fileWeight", "FILE", TABLE_RIGHT }, { "overridden", "OVERRIDE", TABLE_LEFT },
+		{ "servers", "SERVERS", TABLE_RIGHT }, { "state", "STATE", TABLE_LEFT },
+	};
+	const struct question *question = call_state(call);
+	const struct object *route = find_route(call, question);
+	if (!route) {
+		call_fail(call, CALL_NOT_FOUND, "the route is gone");
+		return;
+	}
+	struct report report;
+	report_init(&report, columns, sizeof(columns) / sizeof(columns[0]), call_format(call),
+		    call_colours(call), call_body(call));
+	for (size_t i = 0; i < route->http_route.rule_count; i++) {
+		if (override_names_rule(question->rule, &route->http_route.rules[i], i))
+			report_rule(&report, call_app(call), route, i);
+	}
+	report_finish(&report, "No backends.");
+	call_done(call, CALL_OK);
+}
+
+static void on_applied(void *user, const struct error *err)
+{
+	struct call *call = user;
+	if (err)
+		call_fail(call, CALL_FAILED, "kept, but HAProxy refused it (it is being retried): "
+					     "%s", err->text);
+	else
+		show(call);
+}
+
+static bool names_something(const struct object *route, struct str rule, struct str backend)
+{
+	for (size_t r = 0; r < route->http_route.rule_count; r++) {
+		const struct http_rule *spec = &route->http_route.rules[r];
+		if (!override_names_rule(rule, spec, r))
+			continue;
+		for (size_t i = 0; i < spec->ref_count; i++) {
+			if (override_names_ref(backend, &spec->refs[i]))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* One NAME=WEIGHT. */
+static bool take_weight(struct call *call, const struct object *route, struct str text, bool dry,
+			struct error *err)
+{
+	const struct question *question = call_state(call);
+	size_t equals = str_chr(text, '=', 0);
+	struct str backend = str_sub(text, 0, equals);
+	uint64_t weight;
+	if (equals == text.n || str_empty(backend) ||
+	    !str_u64(str_sub(text, equals + 1, text.n), MAX_WEIGHT, &weight))
+		return error_set(err, ERR_SYNTAX,
+				 "\"" STR_FMT "\" is not NAME=WEIGHT with a weight from 0 to %d",
+				 STR_ARG(text), MAX_WEIGHT);
+	if (!names_something(route, question->rule, backend))
+		return error_set(err, ERR_NOTFOUND,
+				 "%s" STR_FMT "%sroute " STR_FMT "/" STR_FMT
+				 " has no backendRef \"" STR_FMT "\"",
+				 str_empty(question->rule) ? "" : "rule ", STR_ARG(question->rule),
+				 str_empty(question->rule) ? "" : " of ", STR_ARG(question->ns),
+				 STR_ARG(question->name), STR_ARG(backend));
+	if (dry)
+		return true;
+	struct str key = object_key(call_arena(call), question->ns, question->name);
+	return overrides_set_weight(call_app(call)->overrides, key, question->rule, backend,
+				    (uint32_t)weight, err);
+}
+
+static bool take_weights(struct call *call, const struct object *route, struct error *err)
+{
+	/* All or nothing: look at every word before the first takes effect. */
+	struct str text;
+	for (int dry = 1; dry >= 0; dry--) {
+		for (size_t i = 1; call_arg(call, "arg", i, &text); i++) {
+			if (!take_weight(call, route, text, dry, err))
+				return false;
+		}
+	}
+	return true;
+}
+
+static bool change(struct call *call, const struct object *route, struct error *err)
+{
+	struct app *app = call_app(call);
+	const struct question *question = call_state(call);
+	if (str_empty(call_first(call, "clear"))) {
+		if (!take_weights(call, route, err))
+			return false;
+	} else {
+		struct str key = object_key(call_arena(call), question->ns, question->name);
+		overrides_clear_weights(app->overrides, key, question->rule);
+	}
+	return overrides_save(app->overrides, err);
+}
+
+void answer_weights(struct call *call)
+{
+	struct app *app = call_app(call);
+	struct str text;
+	if (!call_arg(call, "arg", 0, &text)) {
+		call_fail(call, CALL_BAD, "weights needs a route: NAMESPACE/NAME[:RULE]");
+		return;
+	}
+	struct question *question = arena_alloc(call_arena(call), sizeof(*question));
+	size_t colon = str_chr(text, ':', 0);
+	split_name(str_sub(text, 0, colon), &question->ns, &question->name);
+	question->rule = str_sub(text, colon + 1, text.n);
+	call_set_state(call, question);
+	const struct object *route = find_route(call, question);
+	if (!route) {
+		call_fail(call, CALL_NOT_FOUND, "there is no HTTPRoute " STR_FMT "/" STR_FMT
+						": see tidectl get HTTPRoute",
+			  STR_ARG(question->ns), STR_ARG(question->name));
+		return;
+	}
+	bool changes = call_arg_count(call, "arg") > 1 || !str_empty(call_first(call, "clear"));
+	if (!changes) {
+		show(call);
+		return;
+	}
+	struct error err;
+	if (!change(call, route, &err)) {
+		call_fail(call, err.code == ERR_NOTFOUND ? CALL_NOT_FOUND :
+				err.code == ERR_SYNTAX	 ? CALL_BAD :
+							   CALL_FAILED, "%s", err.text);
+		return;
+	}
+	const struct log_object object = { "HTTPRoute", question->ns, question->name };
+	log_about(LOG_LEVEL_INFO, &object, "weights changed by tidectl");
+	app_route_changed(app, question->ns, question->name, on_applied, call);
+}

@@ -1,0 +1,661 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/app.h"
+
+#include "base/map.h"
+#include "daemon/control.h"
+#include "daemon/log.h"
+#include "daemon/notify.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Several names often change together (one zone, one TTL). */
+#define DNS_SETTLE_S 0.02
+#define HOUSEKEEPING_S 1.0
+
+const double histogram_bounds[HISTOGRAM_BUCKETS] = { 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
+						     0.25,  0.5,    1,	   2.5,	 5,	10 };
+
+void histogram_add(struct histogram *histogram, double seconds)
+{
+	histogram->count++;
+	histogram->sum += seconds;
+	for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
+		if (seconds <= histogram_bounds[i]) {
+			histogram->buckets[i]++;
+			return;
+		}
+	}
+}
+
+/* ---- waiting for an apply ---- */
+
+void app_when_applied(struct app *app, app_applied_fn fn, void *user)
+{
+	if (app->applied >= app->sent) {
+		fn(user, NULL);
+		return;
+	}
+	app->waiters = grow(app->waiters, app->waiter_count, &app->waiter_capacity,
+			    sizeof(*app->waiters));
+	app->waiters[app->waiter_count++] = (struct app_waiter){ app->sent, fn, user };
+}
+
+static void wake_waiters(struct app *app, const struct error *err)
+{
+	/* A waiter may start another wait: take the whole list first. */
+	struct app_waiter *waiters = app->waiters;
+	size_t count = app->waiter_count;
+	app->waiters = NULL;
+	app->waiter_count = app->waiter_capacity = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (waiters[i].sequence <= app->applied) {
+			waiters[i].fn(waiters[i].user, err);
+			continue;
+		}
+		app->waiters = grow(app->waiters, app->waiter_count, &app->waiter_capacity,
+				    sizeof(*app->waiters));
+		app->waiters[app->waiter_count++] = waiters[i];
+	}
+	free(waiters);
+}
+
+static void count_applied(struct app *app, uint64_t sequence)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < app->update_count; i++) {
+		if (app->updates[i].sequence <= sequence)
+			histogram_add(&app->apply_seconds,
+				      ev_time() - app->updates[i].at);
+		else
+			app->updates[kept++] = app->updates[i];
+	}
+	app->update_count = kept;
+}
+
+/* ---- what the engine tells ---- */
+
+static void log_events(struct app *app)
+{
+	struct engine_event events[32];
+	size_t count = engine_events(app->engine, events, 32);
+	int64_t newest = app->last_event_ms;
+	for (size_t i = count; i > 0; i--) {
+		const struct engine_event *event = &events[i - 1];
+		if (event->at_ms <= app->last_event_ms)
+			continue;
+		newest = event->at_ms;
+		bool routine = event->ok && strcmp(event->what, "apply") == 0;
+		log_about(!event->ok ? LOG_LEVEL_WARNING :
+				       routine ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
+			  NULL, "%s%s%s%s: %zu changes, %zu commands, %lld ms", event->what,
+			  event->ok ? "" : " failed", event->reason[0] ? ": " : "", event->reason,
+			  event->change_count, event->command_count,
+			  (long long)event->duration_ms);
+	}
+	app->last_event_ms = newest;
+}
+
+const char *app_not_ready(const struct app *app)
+{
+	if (app->stopping)
+		return "stopping";
+	if (!app->engine_started)
+		return app->holding[0] ? app->holding : "HAProxy is not started yet";
+	switch (engine_state(app->engine)) {
+	case ENGINE_READY:
+		break;
+	case ENGINE_DEGRADED:
+		return "HAProxy is down or refuses commands; being retried";
+	case ENGINE_STARTING:
+		return "HAProxy is being brought to the plan";
+	default:
+		return "HAProxy is stopped";
+	}
+	if (!app->ready && app->applied < app->sent)
+		return "the first plan is being applied";
+	return "";
+}
+
+static void note_ready(struct app *app)
+{
+	if (app->ready || *app_not_ready(app))
+		return;
+	app->ready = true;
+	struct engine_stats stats;
+	engine_stats(app->engine, &stats);
+	const struct haproxy_caps *caps = engine_caps(app->engine);
+	log_info("ready: HAProxy %u.%u.%u, pid %d, %.3f s after the start", caps->major,
+		 caps->minor, caps->patch, stats.haproxy_pid, ev_time() - app->started_at);
+	notify_send("READY=1\nSTATUS=%s\n",
+		    app->holding[0] ? app->holding : "HAProxy is what the manifests say");
+}
+
+static void on_applied(void *user, uint64_t sequence, const struct error *err)
+{
+	struct app *app = user;
+	if (sequence > app->applied)
+		app->applied = sequence;
+	snprintf(app->trouble, sizeof(app->trouble), "%s", err ? err->text : "");
+	if (err)
+		log_error("apply: %s", err->text);
+	count_applied(app, sequence);
+	log_events(app);
+	note_ready(app);
+	wake_waiters(app, err);
+}
+
+static void finish_stop(struct app *app)
+{
+	if (app->stopping && engine_state(app->engine) == ENGINE_STOPPED)
+		ev_break(app->loop, EVBREAK_ALL);
+}
+
+static void on_state_changed(void *user, enum engine_state state)
+{
+	struct app *app = user;
+	static const char *const names[] = { "stopped", "starting", "ready", "degraded",
+					     "stopping" };
+	/* engine_new() may report before it has returned. */
+	if (!app->engine)
+		return;
+	log_about(state == ENGINE_DEGRADED ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG, NULL,
+		  "engine: %s", names[state]);
+	log_events(app);
+	note_ready(app);
+	finish_stop(app);
+}
+
+static bool on_certificate(void *user, struct str name, struct str digest, struct str *ret_pem)
+{
+	struct app *app = user;
+	/* "namespace.secret": a namespace has no dots. */
+	struct str secret = name;
+	struct str ns = str_cut(&secret, '.');
+	const struct object *object = store_get(app->store, KIND_SECRET, ns, secret);
+	if (!object || !object->secret.is_tls || !str_eq(object->secret.digest, digest))
+		return false;
+	*ret_pem = object->secret.pem;
+	return true;
+}
+
+/* ---- passes ---- */
+
+static struct changes *make_pass(struct app *app)
+{
+	struct compile_options options = {
+		.resolve = { .now_s = (int64_t)ev_time(),
+			     .controller_name = str_of(app->options.controller_name) },
+		.lookup = dns_lookup,
+		.lookup_user = app->dns,
+	};
+	ev_tstamp begin = ev_time();
+	struct changes *changes = compile_pass(app->compiler, &options);
+	histogram_add(&app->pass_seconds, ev_time() - begin);
+	app->pass_count++;
+	app->change_count += changes->count;
+
+	struct arena *arena = arena_new();
+	size_t count;
+	struct str *hosts = compiler_hosts(app->compiler, arena, &count);
+	dns_follow(app->dns, hosts, count);
+	arena_free(arena);
+	return changes;
+}
+
+static void send_changes(struct app *app, struct changes *changes)
+{
+	if (changes->count == 0) {
+		changes_free(changes);
+		return;
+	}
+	log_debug("pass: %zu changes", changes->count);
+	/* The engine may report from inside this call: the sequence is ours to foresee only
+	 * once it returns, so waiters look at `sent` after it. */
+	uint64_t sequence = engine_update(app->engine, changes);
+	app->sent = sequence;
+	if (app->applied >= sequence)
+		return;
+	app->updates = grow(app->updates, app->update_count, &app->update_capacity,
+			    sizeof(*app->updates));
+	app->updates[app->update_count++] = (struct app_update){ sequence, ev_time() };
+}
+
+/* Servers that an operator drained stay so over restarts of ours. */
+static void restore_servers(struct app *app)
+{
+	size_t count;
+	const struct server_override *servers = overrides_servers(app->overrides, &count);
+	for (size_t i = 0; i < count; i++) {
+		struct error err;
+		if (!engine_override_server(app->engine, str_of(servers[i].backend),
+					    str_of(servers[i].server), servers[i].state, &err))
+			log_warning("override of %s/%s: %s", servers[i].backend, servers[i].server,
+				    err.text);
+	}
+}
+
+static bool start_engine(struct app *app, const struct plan *plan, struct error *err)
+{
+	if (!engine_start(app->engine, plan, err))
+		return false;
+	app->engine_started = true;
+	restore_servers(app);
+	return true;
+}
+
+/* Why what the source has must not take the place of the last-good plan; "" when it may. */
+static void judge_source(struct app *app, char *ret_why, size_t size)
+{
+	ret_why[0] = '\0';
+	struct arena *arena = arena_new();
+	struct findings findings;
+	findings_init(&findings, arena);
+	files_source_findings(app->files, &findings);
+	for (size_t i = 0; i < findings.count && !*ret_why; i++) {
+		const struct finding *f = &findings.items[i];
+		if (f->kind == KIND_NONE && f->severity == SEVERITY_ERROR)
+			snprintf(ret_why, size, STR_FMT ": " STR_FMT, STR_ARG(f->name),
+				 STR_ARG(f->text));
+	}
+	struct files_stats stats;
+	files_source_stats(app->files, &stats);
+	if (!*ret_why && stats.missing_paths)
+		snprintf(ret_why, size, "a named path is missing or cannot be read");
+	if (!*ret_why && stats.objects == 0)
+		snprintf(ret_why, size, "there are no objects in %s (SIGHUP accepts that)",
+			 app->options.paths[0]);
+	arena_free(arena);
+}
+
+/* The first plan of the source: HAProxy starts with it, or goes there from the last-good one. */
+static void take_over(struct app *app)
+{
+	struct plan *plan = compiler_plan(app->compiler);
+	struct error err;
+	if (app->engine_started) {
+		send_changes(app, plan_diff(engine_plan(app->engine), plan));
+		app->complete = true;
+	} else if (start_engine(app, plan, &err)) {
+		app->complete = true;
+	} else {
+		log_error("%s", err.text);
+		snprintf(app->trouble, sizeof(app->trouble), "%s", err.text);
+		ev_break(app->loop, EVBREAK_ALL);
+	}
+	plan_free(plan);
+}
+
+static bool keep_holding(struct app *app)
+{
+	char why[sizeof(app->holding) - 40];
+	if (!app->engine_started || app->accept_all)
+		return false;
+	judge_source(app, why, sizeof(why));
+	if (!*why)
+		return false;
+	char text[sizeof(app->holding)];
+	snprintf(text, sizeof(text), "the last-good plan is served: %s", why);
+	if (strcmp(text, app->holding) != 0)
+		log_warning("%s", text);
+	memcpy(app->holding, text, sizeof(text));
+	return true;
+}
+
+static void run_pass(struct app *app)
+{
+	if (app->stopping)
+		return;
+	struct files_stats stats;
+	files_source_stats(app->files, &stats);
+	if (!stats.complete)
+		return;
+	struct changes *changes = make_pass(app);
+	if (app->complete) {
+		send_changes(app, changes);
+	} else {
+		changes_free(changes);
+		if (!keep_holding(app)) {
+			app->holding[0] = '\0';
+			take_over(app);
+		}
+	}
+	store_reap(app->store);
+	note_ready(app);
+}
+
+/* ---- sources ---- */
+
+static void on_put(void *user, struct object *object)
+{
+	struct app *app = user;
+	overrides_apply(app->overrides, object);
+	enum kind kind = object->kind;
+	struct arena *names = arena_new(); /* the store may free the object at any later put */
+	struct str ns = arena_str(names, object->meta.ns);
+	struct str name = arena_str(names, object->meta.name);
+	store_put(app->store, object);
+	compiler_mark(app->compiler, kind, ns, name);
+	arena_free(names);
+}
+
+static void on_remove(void *user, enum kind kind, struct str ns, struct str name)
+{
+	struct app *app = user;
+	if (store_delete(app->store, kind, ns, name))
+		compiler_mark(app->compiler, kind, ns, name);
+}
+
+static void on_settled(void *user)
+{
+	run_pass(user);
+}
+
+static void on_dns_changed(void *user, struct str host)
+{
+	struct app *app = user;
+	compiler_mark_host(app->compiler, host);
+	if (!ev_is_active(&app->dns_settled)) {
+		ev_timer_set(&app->dns_settled, DNS_SETTLE_S, 0);
+		ev_timer_start(app->loop, &app->dns_settled);
+	}
+}
+
+static void on_dns_settled(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	(void)loop;
+	(void)revents;
+	run_pass(timer->data);
+}
+
+void app_route_changed(struct app *app, struct str ns, struct str name, app_applied_fn fn,
+		       void *user)
+{
+	files_source_redeliver(app->files, KIND_HTTPROUTE, ns, name);
+	app_when_applied(app, fn, user);
+}
+
+/* ---- findings ---- */
+
+void app_findings(const struct app *app, struct findings *findings)
+{
+	files_source_findings(app->files, findings);
+	compiler_findings(app->compiler, findings);
+	if (findings->count)
+		qsort(findings->items, findings->count, sizeof(*findings->items), finding_cmp);
+}
+
+static void log_finding(const struct finding *finding)
+{
+	struct log_object object = {
+		.kind = finding->kind == KIND_NONE ? "File" : kind_table[finding->kind].name,
+		.ns = finding->ns,
+		.name = finding->name,
+	};
+	bool has_field = !str_empty(finding->field);
+	log_about(finding->severity == SEVERITY_INFO ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, &object,
+		  STR_FMT "%s" STR_FMT " (" STR_FMT ")%s" STR_FMT, STR_ARG(finding->field),
+		  has_field ? ": " : "", STR_ARG(finding->text), STR_ARG(finding->reason),
+		  str_empty(finding->origin) ? "" : " in ", STR_ARG(finding->origin));
+}
+
+/* Logs each finding once for as long as it lasts. */
+static void log_findings(struct app *app)
+{
+	struct arena *arena = arena_new();
+	struct findings findings;
+	findings_init(&findings, arena);
+	app_findings(app, &findings);
+	struct map *known = map_new();
+	for (size_t i = 0; i < findings.count; i++) {
+		const struct finding *f = &findings.items[i];
+		struct str key = arena_strf(arena, "%d\t" STR_FMT "\t" STR_FMT "\t" STR_FMT
+						   "\t" STR_FMT,
+					    (int)f->kind, STR_ARG(f->ns), STR_ARG(f->name),
+					    STR_ARG(f->field), STR_ARG(f->text));
+		if (!map_get(app->known_findings, key))
+			log_finding(f);
+		map_put(known, key, known);
+	}
+	map_free(app->known_findings, NULL);
+	app->known_findings = known;
+	arena_free(arena);
+}
+
+static void on_housekeeping(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	(void)loop;
+	(void)revents;
+	struct app *app = timer->data;
+	if (app->logged_pass != app->pass_count) {
+		app->logged_pass = app->pass_count;
+		log_findings(app);
+	}
+	log_events(app);
+}
+
+static void on_watchdog(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	(void)loop;
+	(void)timer;
+	(void)revents;
+	notify_send("WATCHDOG=1\n");
+}
+
+/* ---- signals ---- */
+
+static void on_hup(struct ev_loop *loop, ev_signal *watcher, int revents)
+{
+	(void)loop;
+	(void)revents;
+	struct app *app = watcher->data;
+	log_info("SIGHUP: looking at all files again");
+	notify_reloading();
+	app->accept_all = true;
+	files_source_rescan(app->files);
+	compiler_mark_all(app->compiler);
+	run_pass(app);
+	notify_send("READY=1\n");
+}
+
+static void stop(struct app *app, enum engine_stop how)
+{
+	app->stopping = true;
+	files_source_free(app->files);
+	app->files = NULL;
+	ev_timer_stop(app->loop, &app->housekeeping);
+	ev_timer_stop(app->loop, &app->dns_settled);
+	if (app->engine_started)
+		engine_stop(app->engine, how);
+	else
+		ev_break(app->loop, EVBREAK_ALL);
+	finish_stop(app);
+}
+
+static void on_term(struct ev_loop *loop, ev_signal *watcher, int revents)
+{
+	(void)revents;
+	struct app *app = watcher->data;
+	if (app->stopping) {
+		log_warning("second signal: leaving at once");
+		ev_break(loop, EVBREAK_ALL);
+		return;
+	}
+	log_info("signal %d: HAProxy finishes its requests and stops", watcher->signum);
+	notify_send("STOPPING=1\n");
+	stop(app, ENGINE_STOP_ALL);
+}
+
+static void on_usr2(struct ev_loop *loop, ev_signal *watcher, int revents)
+{
+	(void)loop;
+	(void)revents;
+	struct app *app = watcher->data;
+	if (app->stopping)
+		return;
+	if (access(app->options.self, X_OK) != 0) {
+		log_error("upgrade: %s: %s; carrying on as before", app->options.self,
+			  strerror(errno));
+		return;
+	}
+	log_info("SIGUSR2: becoming %s; HAProxy and the agent keep running", app->options.self);
+	notify_reloading();
+	app->upgrading = true;
+	stop(app, ENGINE_LEAVE);
+}
+
+static void watch_signal(struct app *app, ev_signal *watcher, int signum,
+			 void (*fn)(struct ev_loop *, ev_signal *, int))
+{
+	ev_signal_init(watcher, fn, signum);
+	watcher->data = app;
+	ev_signal_start(app->loop, watcher);
+	ev_unref(app->loop);
+}
+
+/* ---- start and end ---- */
+
+static bool make_directory(const char *path, struct error *err)
+{
+	if (mkdir(path, 0750) == 0 || errno == EEXIST)
+		return true;
+	return error_errno(err, "cannot create %s: create it, or choose another with --run-dir or "
+				"--state-dir", path);
+}
+
+/* One tidegate a run directory: two would fight over HAProxy. */
+static bool lock_run_dir(struct app *app, struct error *err)
+{
+	struct sb path;
+	sb_init(&path, 8192);
+	sb_addf(&path, "%s/tidegate.lock", app->options.engine.run_dir);
+	app->lock_fd = open(path.data, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+	bool ok = app->lock_fd >= 0 && flock(app->lock_fd, LOCK_EX | LOCK_NB) == 0;
+	if (!ok && errno == EWOULDBLOCK)
+		error_set(err, ERR_STATE, "another tidegate runs in %s: stop it, or use another "
+					  "--run-dir", app->options.engine.run_dir);
+	else if (!ok)
+		error_errno(err, "cannot lock %s", path.data);
+	sb_fini(&path);
+	return ok;
+}
+
+static bool make_parts(struct app *app, struct error *err)
+{
+	const struct app_options *options = &app->options;
+	const struct source_sink sink = { app, on_put, on_remove, on_settled };
+	const struct engine_hooks hooks = { app, on_applied, on_state_changed, on_certificate };
+	if (!make_directory(options->engine.run_dir, err) ||
+	    !make_directory(options->state_dir, err) || !lock_run_dir(app, err))
+		return false;
+	app->store = store_new();
+	app->compiler = compiler_new(app->store);
+	app->overrides = overrides_new(options->state_dir);
+	app->known_findings = map_new();
+	if (!overrides_load(app->overrides, err))
+		log_warning("overrides are not used: %s", err->text);
+	app->engine = engine_new(app->loop, &options->engine, &hooks, err);
+	if (!app->engine)
+		return false;
+	app->dns = dns_new(app->loop, options->dns, on_dns_changed, app, err);
+	if (!app->dns)
+		return false;
+	app->files = files_source_new(app->loop, options->paths, options->path_count, &sink);
+	app->control = control_new(app, err);
+	return app->control != NULL;
+}
+
+static void start_last_good(struct app *app)
+{
+	struct error err;
+	struct plan *plan = engine_last_plan(&app->options.engine, &err);
+	if (!plan) {
+		log_debug("no last-good plan: %s", err.text);
+		return;
+	}
+	/* An empty one says nothing that a source could lose. */
+	if (plan->count) {
+		log_info("serving the last-good plan while the manifests are read");
+		if (!start_engine(app, plan, &err))
+			log_warning("last-good plan: %s", err.text);
+	}
+	plan_free(plan);
+}
+
+static void start_timers(struct app *app)
+{
+	ev_timer_init(&app->dns_settled, on_dns_settled, DNS_SETTLE_S, 0);
+	app->dns_settled.data = app;
+	ev_timer_init(&app->housekeeping, on_housekeeping, 0.2, HOUSEKEEPING_S);
+	app->housekeeping.data = app;
+	ev_timer_start(app->loop, &app->housekeeping);
+	double watchdog_s = notify_watchdog_s();
+	ev_timer_init(&app->watchdog, on_watchdog, watchdog_s, watchdog_s);
+	if (watchdog_s > 0)
+		ev_timer_start(app->loop, &app->watchdog);
+}
+
+static void app_fini(struct app *app)
+{
+	if (app->control)
+		control_stop(app->control);
+	files_source_free(app->files);
+	engine_free(app->engine);
+	control_free(app->control);
+	dns_free(app->dns);
+	overrides_free(app->overrides);
+	compiler_free(app->compiler);
+	store_free(app->store);
+	map_free(app->known_findings, NULL);
+	free(app->updates);
+	free(app->waiters);
+	if (app->lock_fd >= 0)
+		close(app->lock_fd);
+	ev_loop_destroy(app->loop);
+}
+
+static int finish(struct app *app)
+{
+	bool upgrade = app->upgrading, failed = !app->stopping;
+	const char *self = app->options.self;
+	char *const *argv = app->options.argv;
+	app_fini(app);
+	if (upgrade) {
+		/* Every descriptor of ours is close-on-exec; the pid, and so systemd's main
+		 * process, stays. */
+		execv(self, argv);
+		log_error("upgrade: cannot run %s: %s; HAProxy keeps serving", self,
+			  strerror(errno));
+		return 1;
+	}
+	return failed ? 1 : 0;
+}
+
+int app_run(const struct app_options *options)
+{
+	struct app app = { .options = *options, .lock_fd = -1, .logged_pass = UINT64_MAX };
+	struct error err;
+	signal(SIGPIPE, SIG_IGN);
+	app.loop = ev_default_loop(0);
+	app.started_at = ev_time();
+	app.last_event_ms = (int64_t)(app.started_at * 1000) - 1;
+	if (!make_parts(&app, &err)) {
+		log_error("%s", err.text);
+		return finish(&app);
+	}
+	watch_signal(&app, &app.sighup, SIGHUP, on_hup);
+	watch_signal(&app, &app.sigterm, SIGTERM, on_term);
+	watch_signal(&app, &app.sigint, SIGINT, on_term);
+	watch_signal(&app, &app.sigusr2, SIGUSR2, on_usr2);
+	start_timers(&app);
+	start_last_good(&app);
+	files_source_start(app.files);
+	/* A plan that could not be started has been logged; there is nothing to wait for. */
+	if (app.engine_started || app.stopping)
+		ev_run(app.loop, 0);
+	return finish(&app);
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The daemon: source, store, compiler and engine in one libev loop.
+ *
+ *   files ──put──► store ──mark──► compiler ──pass──► engine ──applied──► waiters, metrics
+ *           dns ──────────────mark──┘                   ▲
+ *           overrides (weights) before put              └── overrides (drained servers)
+ *
+ * Until the source has given a whole and readable picture, the last-good plan of the run
+ * directory is served if there is one ("holding"). struct app is open to the parts that
+ * report on it (metrics, answers); only app.c changes it. */
+#pragma once
+
+#include "daemon/engine.h"
+#include "daemon/overrides.h"
+#include "plan/compile.h"
+#include "source/dns.h"
+#include "source/files.h"
+
+#include <ev.h>
+
+struct app_options {
+	struct engine_options engine;
+	const char *const *paths;
+	size_t path_count;
+	const char *state_dir;
+	const char *control; /* path of the Unix socket */
+	const char *metrics; /* "ADDR:PORT" or NULL */
+	const char *dns;     /* servers, or NULL */
+	const char *controller_name;
+	const char *self;  /* our own binary, for the upgrade in place */
+	char *const *argv; /* likewise */
+};
+
+/* Durations in seconds, as Prometheus counts them. */
+enum { HISTOGRAM_BUCKETS = 13 };
+extern const double histogram_bounds[HISTOGRAM_BUCKETS];
+struct histogram {
+	uint64_t buckets[HISTOGRAM_BUCKETS]; /* not cumulative; above the last: only in count */
+	uint64_t count;
+	double sum;
+};
+void histogram_add(struct histogram *histogram, double seconds);
+
+/* Called once when every change made so far is in HAProxy; err when it was refused. */
+typedef void (*app_applied_fn)(void *user, const struct error *err);
+
+struct app_waiter {
+	uint64_t sequence; /* of the update it waits for */
+	app_applied_fn fn;
+	void *user;
+};
+
+struct app_update { /* sent to the engine, not applied yet */
+	uint64_t sequence;
+	ev_tstamp at;
+};
+
+struct control;
+
+struct app {
+	struct app_options options;
+	struct ev_loop *loop;
+	struct store *store;
+	struct compiler *compiler;
+	struct overrides *overrides;
+	struct files_source *files;
+	struct dns *dns;
+	struct engine *engine;
+	struct control *control;
+	int lock_fd;
+
+	bool engine_started;
+	bool complete;	 /* the plan in the engine comes from the source */
+	bool accept_all; /* SIGHUP: what the source has counts, even nothing */
+	bool ready;	 /* has been */
+	bool stopping, upgrading;
+	char holding[320]; /* why the last-good plan is served; "": it is not */
+	char trouble[320]; /* the last failure of an apply; "": none */
+
+	uint64_t sent, applied; /* sequences */
+	struct app_update *updates;
+	size_t update_count, update_capacity;
+	struct app_waiter *waiters;
+	size_t waiter_count, waiter_capacity;
+
+	uint64_t pass_count, change_count;
+	struct histogram pass_seconds, apply_seconds;
+	ev_tstamp started_at;
+	int64_t last_event_ms;
+	struct map *known_findings; /* texts that were logged */
+	uint64_t logged_pass;	    /* the pass whose findings were logged; UINT64_MAX: none */
+
+	ev_signal sighup, sigterm, sigint, sigusr2;
+	ev_timer dns_settled, housekeeping, watchdog;
+};
+
+/* Runs until stopped; returns the exit status. With SIGUSR2 it does not return: the process
+ * becomes the new binary. */
+int app_run(const struct app_options *options);
+
+/* "" when ready; else one sentence why not. */
+const char *app_not_ready(const struct app *app);
+
+/* Calls fn when all that is sent to the engine now is applied; at once if it is. */
+void app_when_applied(struct app *app, app_applied_fn fn, void *user);
+
+/* The route is read again with the overrides as they are now; fn as above. */
+void app_route_changed(struct app *app, struct str ns, struct str name, app_applied_fn fn,
+		       void *user);
+
+/* Findings of files, resolve and compile; sorted. */
+void app_findings(const struct app *app, struct findings *findings);

@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/overrides.h"
+
+#include "base/map.h"
+#include "base/out.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <json-c/json.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { MAX_OVERRIDES = 10000, MAX_FILE_BYTES = 8 * 1024 * 1024 };
+
+struct file_weights { /* of all refs of a route, rule by rule, before overrides */
+	size_t count;
+	uint32_t weights[];
+};
+
+struct overrides {
+	char *dir, *path;
+	struct weight_override *weights;
+	size_t weight_count, weight_capacity;
+	struct server_override *servers;
+	size_t server_count, server_capacity;
+	struct map *originals; /* "namespace/name" -> struct file_weights */
+};
+
+struct overrides *overrides_new(const char *state_dir)
+{
+	struct overrides *overrides = xcalloc(1, sizeof(*overrides));
+	struct sb path;
+	sb_init(&path, 8192);
+	sb_addf(&path, "%s/overrides.json", state_dir);
+	overrides->dir = xstrndup(state_dir, strlen(state_dir));
+	overrides->path = sb_take(&path, NULL);
+	overrides->originals = map_new();
+	return overrides;
+}
+
+static void weight_fini(struct weight_override *weight)
+{
+	free(weight->route);
+	free(weight->rule);
+	free(weight->backend);
+}
+
+static void server_fini(struct server_override *server)
+{
+	free(server->backend);
+	free(server->server);
+	free(server->state);
+}
+
+static void clear_all(struct overrides *overrides)
+{
+	while (overrides->weight_count)
+		weight_fini(&overrides->weights[--overrides->weight_count]);
+	while (overrides->server_count)
+		server_fini(&overrides->servers[--overrides->server_count]);
+}
+
+void overrides_free(struct overrides *overrides)
+{
+	if (!overrides)
+		return;
+	clear_all(overrides);
+	free(overrides->weights);
+	free(overrides->servers);
+	map_free(overrides->originals, free);
+	free(overrides->dir);
+	free(overrides->path);
+	free(overrides);
+}
+
+/* ---- the sets ---- */
+
+bool overrides_set_weight(struct overrides *overrides, struct str route, struct str rule,
+			  struct str backend, uint32_t weight, struct error *err)
+{
+	for (size_t i = 0; i < overrides->weight_count; i++) {
+		struct weight_override *old = &overrides->weights[i];
+		if (str_is(route, old->route) && str_is(rule, old->rule) &&
+		    str_is(backend, old->backend)) {
+			old->weight = weight;
+			return true;
+		}
+	}
+	if (overrides->weight_count == MAX_OVERRIDES)
+		return error_set(err, ERR_LIMIT, "more than %d overridden weights: clear some",
+				 MAX_OVERRIDES);
+	overrides->weights = grow(overrides->weights, overrides->weight_count,
+				  &overrides->weight_capacity, sizeof(*overrides->weights));
+	overrides->weights[overrides->weight_count++] = (struct weight_override){
+		.route = xstrndup(route.p, route.n),
+		.rule = xstrndup(rule.n ? rule.p : "", rule.n),
+		.backend = xstrndup(backend.p, backend.n),
+		.weight = weight,
+	};
+	return true;
+}
+
+size_t overrides_clear_weights(struct overrides *overrides, struct str route, struct str rule)
+{
+	size_t kept = 0, before = overrides->weight_count;
+	for (size_t i = 0; i < before; i++) {
+		struct weight_override *weight = &overrides->weights[i];
+		if (str_is(route, weight->route) &&
+		    (str_empty(rule) || str_is(rule, weight->rule)))
+			weight_fini(weight);
+		else
+			overrides->weights[kept++] = *weight;
+	}
+	overrides->weight_count = kept;
+	return before - kept;
+}
+
+bool overrides_set_server(struct overrides *overrides, struct str backend, struct str server,
+			  struct str state, struct error *err)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < overrides->server_count; i++) {
+		struct server_override *old = &overrides->servers[i];
+		/* A state of the whole backend takes the place of its servers' states. */
+		if (str_is(backend, old->backend) &&
+		    (str_empty(server) || str_is(server, old->server)))
+			server_fini(old);
+		else
+			overrides->servers[kept++] = *old;
+	}
+	overrides->server_count = kept;
+	if (str_is(state, "ready"))
+		return true;
+	if (overrides->server_count == MAX_OVERRIDES)
+		return error_set(err, ERR_LIMIT, "more than %d drained servers", MAX_OVERRIDES);
+	overrides->servers = grow(overrides->servers, overrides->server_count,
+				  &overrides->server_capacity, sizeof(*overrides->servers));
+	overrides->servers[overrides->server_count++] = (struct server_override){
+		.backend = xstrndup(backend.p, backend.n),
+		.server = xstrndup(server.n ? server.p : "", server.n),
+		.state = xstrndup(state.p, state.n),
+	};
+	return true;
+}
+
+const struct weight_override *overrides_weights(const struct overrides *overrides,
+						size_t *ret_count)
+{
+	*ret_count = overrides->weight_count;
+	return overrides->weights;
+}
+
+const struct server_override *overrides_servers(const struct overrides *overrides,
+						size_t *ret_count)
+{
+	*ret_count = overrides->server_count;
+	return overrides->servers;
+}
+
+/* ---- the file ---- */
+
+static struct str json_text(struct json_object *object, const char *key)
+{
+	struct json_object *value = json_object_object_get(object, key);
+	if (!json_object_is_type(value, json_type_string))
+		return STR_NONE;
+	return (struct str){ json_object_get_string(value),
+			     (size_t)json_object_get_string_len(value) };
+}
+
+static bool load_weight(struct overrides *overrides, struct json_object *item, struct error *err)
+{
+	struct str route = json_text(item, "route"), backend = json_text(item, "backend");
+	struct json_object *weight = json_object_object_get(item, "weight");
+	int64_t value = json_object_is_type(weight, json_type_int) ?
+				json_object_get_int64(weight) :
+				-1;
+	if (str_empty(route) || str_empty(backend) || value < 0 || value > MAX_WEIGHT)
+		return error_set(err, ERR_SYNTAX,
+				 "an entry of \"weights\" needs route, backend and a weight from 0 "
+				 "to %d",
+				 MAX_WEIGHT);
+	return overrides_set_weight(overrides, route, json_text(item, "rule"), backend,
+				    (uint32_t)value, err);
+}
+
+static bool load_server(struct overrides *overrides, struct json_object *item, struct error *err)
+{
+	struct str backend = json_text(item, "backend"), state = json_text(item, "state");
+	if (str_empty(backend) || !(str_is(state, "drain") || str_is(state, "maint")))
+		return error_set(err, ERR_SYNTAX,
+				 "an entry of \"servers\" needs backend and a state, drain or maint");
+	return overrides_set_server(overrides, backend, json_text(item, "server"), state, err);
+}
+
+typedef bool (*load_fn)(struct overrides *overrides, struct json_object *item, struct error *err);
+
+static bool load_array(struct overrides *overrides, struct json_object *root, const char *key,
+		       load_fn load, struct error *err)
+{
+	struct json_object *array = json_object_object_get(root, key);
+	if (!array)
+		return true;
+	if (!json_object_is_type(array, json_type_array))
+		return error_set(err, ERR_SYNTAX, "\"%s\" must be an array", key);
+	for (size_t i = 0; i < json_object_array_length(array); i++) {
+		if (!load(overrides, json_object_array_get_idx(array, i), err))
+			return false;
+	}
+	return true;
+}
+
+static bool read_file(const char *path, struct sb *out, struct error *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT || error_errno(err, "cannot open %s", path);
+	char buf[16384];
+	ssize_t n;
+	while ((n = read(fd, buf, sizeof(buf))) > 0)
+		sb_add(out, (struct str){ buf, (size_t)n });
+	bool ok = n == 0 || error_errno(err, "cannot read %s", path);
+	close(fd);
+	return ok && sb_ok(out, err);
+}
+
+static bool load_text(struct overrides *overrides, struct str text, struct error *err)
+{
+	struct json_tokener *tokener = json_tokener_new_ex(8);
+	struct json_object *root = json_tokener_parse_ex(tokener, text.p, (int)text.n);
+	bool ok = json_object_is_type(root, json_type_object) &&
+		  load_array(overrides, root, "weights", load_weight, err) &&
+		  load_array(overrides, root, "servers", load_server, err);
+	if (!json_object_is_type(root, json_type_object))
+		error_set(err, ERR_SYNTAX, "not a JSON object");
+	json_object_put(root);
+	json_tokener_free(tokener);
+	return ok;
+}
+
+bool overrides_load(struct overrides *overrides, struct error *err)
+{
+	struct sb text;
+	sb_init(&text, MAX_FILE_BYTES);
+	clear_all(overrides);
+	bool ok = read_file(overrides->path, &text, err);
+	if (ok && text.len && !load_text(overrides, sb_str(&text), err)) {
+		clear_all(overrides);
+		ok = error_prefix(err, "%s", overrides->path);
+	}
+	sb_fini(&text);
+	return ok;
+}
+
+static void print_file(const struct overrides *overrides, struct sb *sb)
+{
+	struct out out;
+	out_init(&out, sb, OUT_JSON_INDENT);
+	out_object(&out);
+	out_kv_array(&out, "weights");
+	for (size_t i = 0; i < overrides->weight_count; i++) {
+		out_object(&out);
+		out_kv_cstr(&out, "route", overrides->weights[i].route);
+		out_kv_cstr(&out, "rule", overrides->weights[i].rule);
+		out_kv_cstr(&out, "backend", overrides->weights[i].backend);
+		out_kv_int(&out, "weight", overrides->weights[i].weight);
+		out_end(&out);
+	}
+	out_end(&out);
+	out_kv_array(&out, "servers");
+	for (size_t i = 0; i < overrides->server_count; i++) {
+		out_object(&out);
+		out_kv_cstr(&out, "backend", overrides->servers[i].backend);
+		out_kv_cstr(&out, "server", overrides->servers[i].server);
+		out_kv_cstr(&out, "state", overrides->servers[i].state);
+		out_end(&out);
+	}
+	out_end(&out);
+	out_end(&out);
+}
+
+static bool write_whole(int fd, struct str text)
+{
+	while (text.n) {
+		ssize_t n = write(fd, text.p, text.n);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return false;
+		text = str_sub(text, (size_t)n, text.n);
+	}
+	return fsync(fd) == 0;
+}
+
+/* The rename is only durable once the directory is. */
+static void sync_directory(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	fsync(fd);
+	close(fd);
+}
+
+static bool replace_file(const struct overrides *overrides, struct str text, struct error *err)
+{
+	struct sb temp;
+	sb_init(&temp, 8192);
+	sb_addf(&temp, "%s.new", overrides->path);
+	int fd = open(temp.data, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	bool ok = fd >= 0 && write_whole(fd, text);
+	if (fd >= 0)
+		ok = close(fd) == 0 && ok;
+	ok = ok && rename(temp.data, overrides->path) == 0;
+	if (!ok)
+		error_errno(err, "cannot write %s", overrides->path);
+	else
+		sync_directory(overrides->dir);
+	sb_fini(&temp);
+	return ok;
+}
+
+bool overrides_save(const struct overrides *overrides, struct error *err)
+{
+	struct sb text;
+	sb_init(&text, MAX_FILE_BYTES);
+	print_file(overrides, &text);
+	bool ok = sb_ok(&text, err) && replace_file(overrides, sb_str(&text), err);
+	sb_fini(&text);
+	return ok;
+}
+
+/* ---- routes ---- */
+
+bool override_names_rule(struct str selector, const struct http_rule *rule, size_t index)
+{
+	uint64_t number;
+	if (str_empty(selector))
+		return true;
+	if (!str_empty(rule->name) && str_eq(selector, rule->name))
+		return true;
+	return str_u64(selector, MAX_RULES * 1000, &number) && number == index;
+}
+
+bool override_names_ref(struct str selector, const struct backend_ref *ref)
+{
+	size_t colon = str_chr(selector, ':', 0);
+	uint64_t port;
+	if (colon < selector.n) {
+		if (!str_u64(str_sub(selector, colon + 1, selector.n), 65535, &port) ||
+		    !ref->has_port || port != ref->port)
+			return false;
+		selector = str_sub(selector, 0, colon);
+	}
+	size_t slash = str_chr(selector, '/', 0);
+	if (slash < selector.n) {
+		if (!str_eq(str_sub(selector, 0, slash), ref->ns))
+			return false;
+		selector = str_sub(selector, slash + 1, selector.n);
+	}
+	return str_eq(selector, ref->name);
+}
+
+bool overrides_has_route(const struct overrides *overrides, struct str ns, struct str name)
+{
+	for (size_t i = 0; i < overrides->weight_count; i++) {
+		struct str rest = str_of(overrides->weights[i].route);
+		struct str have = str_cut(&rest, '/');
+		if (str_eq(have, ns) && str_eq(rest, name))
+			return true;
+	}
+	return false;
+}
+
+static void remember_file_weights(struct overrides *overrides, const struct object *object)
+{
+	size_t count = 0, at = 0;
+	for (size_t r = 0; r < object->http_route.rule_count; r++)
+		count += object->http_route.rules[r].ref_count;
+	struct file_weights *file = xcalloc(1, sizeof(*file) + count * sizeof(file->weights[0]));
+	file->count = count;
+	for (size_t r = 0; r < object->http_route.rule_count; r++) {
+		const struct http_rule *rule = &object->http_route.rules[r];
+		for (size_t i = 0; i < rule->ref_count; i++)
+			file->weights[at++] = rule->refs[i].weight;
+	}
+	struct str key = object_key(object->arena, object->meta.ns, object->meta.name);
+	free(map_put(overrides->originals, key, file));
+}
+
+static void apply_one(const struct weight_override *weight, struct object *object)
+{
+	for (size_t r = 0; r < object->http_route.rule_count; r++) {
+		struct http_rule *rule = &object->http_route.rules[r];
+		if (!override_names_rule(str_of(weight->rule), rule, r))
+			continue;
+		for (size_t i = 0; i < rule->ref_count; i++) {
+			if (override_names_ref(str_of(weight->backend), &rule->refs[i]))
+				rule->refs[i].weight = weight->weight;
+		}
+	}
+}
+
+void overrides_apply(struct overrides *overrides, struct object *object)
+{
+	if (object->kind != KIND_HTTPROUTE)
+		return;
+	struct str key = object_key(object->arena, object->meta.ns, object->meta.name);
+	free(map_del(overrides->originals, key));
+	if (!overrides_has_route(overrides, object->meta.ns, object->meta.name))
+		return;
+	remember_file_weights(overrides, object);
+	/* What was said of one rule counts more than what was said of all. */
+	for (int specific = 0; specific < 2; specific++) {
+		for (size_t i = 0; i < overrides->weight_count; i++) {
+			const struct weight_override *weight = &overrides->weights[i];
+			if (str_is(key, weight->route) && (weight->rule[0] != '\0') == specific)
+				apply_one(weight, object);
+		}
+	}
+}
+
+uint32_t overrides_file_weight(const struct overrides *overrides, const struct object *route,
+			       size_t rule, size_t ref)
+{
+	struct sb key;
+	sb_init(&key, 1024);
+	sb_addf(&key, STR_FMT "/" STR_FMT, STR_ARG(route->meta.ns), STR_ARG(route->meta.name));
+	const struct file_weights *file = map_get(overrides->originals, sb_str(&key));
+	sb_fini(&key);
+	size_t at = ref;
+	for (size_t r = 0; r < rule; r++)
+		at += route->http_route.rules[r].ref_count;
+	if (!file || at >= file->count)
+		return route->http_route.rules[rule].refs[ref].weight;
+	return file->weights[at];
+}
