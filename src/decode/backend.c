@@ -58,17 +58,17 @@ static void read_address(const struct node *node, struct backend_address *addres
 		(uint32_t)read_int(node, "weight", 0, MAX_SERVER_WEIGHT, DEFAULT_SERVER_WEIGHT);
 }
 
-static void check_unique(const struct node *list, const struct backend_address *addresses,
-			 size_t i)
+static void check_unique(const struct node *list, const struct backend_address *addresses, size_t i)
 {
 	struct node item = node_item(list, i);
 
 	for (size_t j = 0; j < i; j++) {
 		if (addresses[i].port == addresses[j].port &&
 		    str_eq(addresses[i].host, addresses[j].host))
-			node_error(&item, REASON_DUPLICATE,
-				   "is the same as address %zu: use one with the sum of the weights",
-				   j);
+			node_error(
+				&item, REASON_DUPLICATE,
+				"is the same as address %zu: use one with the sum of the weights",
+				j);
 	}
 }
 

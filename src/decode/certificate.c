@@ -16,9 +16,9 @@
 #undef ERR_STATE
 
 enum {
-	MAX_CHAIN = 10,               /* OpenSSL verifies 100, no client wants more than a few */
-	MAX_NAMES = 1000,             /* of a certificate: public issuers stop at 100 */
-	MIN_SECURITY_BITS = 112,      /* OpenSSL's security level 2, the default: RSA 2048 */
+	MAX_CHAIN = 10,          /* OpenSSL verifies 100, no client wants more than a few */
+	MAX_NAMES = 1000,        /* of a certificate: public issuers stop at 100 */
+	MIN_SECURITY_BITS = 112, /* OpenSSL's security level 2, the default: RSA 2048 */
 	MAX_PEM_BYTES = MAX_COMMAND_BYTES - 512, /* the rest of the command has a file's name */
 };
 
@@ -116,10 +116,10 @@ static const char *check_bundle(const struct bundle *bundle)
 		if (!public_key)
 			return "a certificate of tls.crt has a public key of an unknown type";
 		if (EVP_PKEY_security_bits(public_key) < MIN_SECURITY_BITS)
-			return "a key in tls.crt is too short, HAProxy would refuse it: use RSA with "
+			return "a key in tls.crt is too short, HAProxy refuses it: use RSA with "
 			       "2048 bits or more, or ECDSA";
 		if (is_weak_signature(bundle->chain[i]))
-			return "a certificate of tls.crt is signed with SHA-1 or MD5, HAProxy would "
+			return "a certificate of tls.crt is signed with SHA-1 or MD5, HAProxy may "
 			       "refuse it: have it issued again";
 	}
 	return NULL;
@@ -157,8 +157,7 @@ static const char *write_pem(struct arena *arena, const struct bundle *bundle,
 
 /* ---- what is in the leaf ---- */
 
-static void add_name(struct arena *arena, struct certificate_info *info,
-		     const ASN1_STRING *value)
+static void add_name(struct arena *arena, struct certificate_info *info, const ASN1_STRING *value)
 {
 	struct str name = { (const char *)ASN1_STRING_get0_data(value),
 			    (size_t)ASN1_STRING_length(value) };

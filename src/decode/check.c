@@ -193,9 +193,7 @@ struct node node_item(const struct node *list, size_t index)
 
 struct node node_entry(const struct node *map, const char *key, struct json_object *json)
 {
-	return (struct node){
-		.decoder = map->decoder, .parent = map, .key = key, .json = json
-	};
+	return (struct node){ .decoder = map->decoder, .parent = map, .key = key, .json = json };
 }
 
 static bool is_listed(const char *const *names, const char *name)
@@ -397,8 +395,7 @@ static void not_among(const struct node *node, const char *const *names)
 	sb_fini(&list);
 }
 
-int read_enum(const struct node *parent, const char *key, const char *const *names,
-	      int fallback)
+int read_enum(const struct node *parent, const char *key, const char *const *names, int fallback)
 {
 	struct node node = node_field(parent, key);
 

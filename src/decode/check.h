@@ -99,8 +99,7 @@ struct str read_ref_name(const struct node *parent);
 
 /* The index among names (NULL-terminated); fallback < 0: required, and then what is
  * returned for a wrong one. */
-int read_enum(const struct node *parent, const char *key, const char *const *names,
-	      int fallback);
+int read_enum(const struct node *parent, const char *key, const char *const *names, int fallback);
 
 int64_t read_int(const struct node *parent, const char *key, int64_t min, int64_t max,
 		 int64_t fallback);

@@ -3,12 +3,12 @@
 #include "decode/kinds.h"
 
 enum {
-	MAX_ENDPOINTS = 1000,          /* API server, per EndpointSlice */
-	MAX_ENDPOINT_ADDRESSES = 100,  /* API server, per endpoint */
-	MAX_SLICE_PORTS = 20000,       /* API server */
-	MAX_SERVICE_PORTS = 20000,     /* so many fit in an object */
-	MAX_DATA_BYTES = 1024 * 1024,  /* API server, of a ConfigMap or a Secret */
-	MAX_PROTOCOL_BYTES = 317,      /* a prefix of 253, '/', a name of 63 */
+	MAX_ENDPOINTS = 1000,         /* API server, per EndpointSlice */
+	MAX_ENDPOINT_ADDRESSES = 100, /* API server, per endpoint */
+	MAX_SLICE_PORTS = 20000,      /* API server */
+	MAX_SERVICE_PORTS = 1000,     /* ours: each is compared with each */
+	MAX_DATA_BYTES = 1024 * 1024, /* API server, of a ConfigMap or a Secret */
+	MAX_PROTOCOL_BYTES = 317,     /* a prefix of 253, '/', a name of 63 */
 };
 
 static const char *const protocols[] = { "TCP", "UDP", "SCTP", NULL };
@@ -28,8 +28,7 @@ void decode_namespace(const struct node *root, struct object *object)
 
 /* ---- Service ---- */
 
-static void read_service_port(const struct node *node, size_t port_count,
-			      struct service_port *port)
+static void read_service_port(const struct node *node, size_t port_count, struct service_port *port)
 {
 	static const char *const fields[] = { "name",       "port",     "protocol", "appProtocol",
 					      "targetPort", "nodePort", NULL };
@@ -62,14 +61,27 @@ static void check_unique_port(const struct node *list, const struct service_port
 
 void decode_service(const struct node *root, struct object *object)
 {
-	static const char *const fields[] = {
-		"allocateLoadBalancerNodePorts", "clusterIP", "clusterIPs", "externalIPs",
-		"externalName", "externalTrafficPolicy", "healthCheckNodePort",
-		"internalTrafficPolicy", "ipFamilies", "ipFamilyPolicy", "loadBalancerClass",
-		"loadBalancerIP", "loadBalancerSourceRanges", "ports", "publishNotReadyAddresses",
-		"selector", "sessionAffinity", "sessionAffinityConfig", "trafficDistribution",
-		"type", NULL
-	};
+	static const char *const fields[] = { "allocateLoadBalancerNodePorts",
+					      "clusterIP",
+					      "clusterIPs",
+					      "externalIPs",
+					      "externalName",
+					      "externalTrafficPolicy",
+					      "healthCheckNodePort",
+					      "internalTrafficPolicy",
+					      "ipFamilies",
+					      "ipFamilyPolicy",
+					      "loadBalancerClass",
+					      "loadBalancerIP",
+					      "loadBalancerSourceRanges",
+					      "ports",
+					      "publishNotReadyAddresses",
+					      "selector",
+					      "sessionAffinity",
+					      "sessionAffinityConfig",
+					      "trafficDistribution",
+					      "type",
+					      NULL };
 	static const char *const types[] = { "ClusterIP", "NodePort", "LoadBalancer",
 					     "ExternalName", NULL };
 	struct service *service = &object->service;
@@ -245,9 +257,9 @@ void decode_secret(const struct node *root, struct object *object)
 	if (has_crt && has_key)
 		read_certificate(object->arena, crt, key, secret);
 	else if (str_empty(secret->problem))
-		secret->problem = has_crt ? STR("tls.key is missing") :
-				  has_key ? STR("tls.crt is missing") :
-					    STR("tls.crt and tls.key are missing");
+		secret->problem = has_crt   ? STR("tls.key is missing")
+				  : has_key ? STR("tls.crt is missing")
+					    : STR("tls.crt and tls.key are missing");
 	secret->is_tls = str_empty(secret->problem);
 	if (!secret->is_tls && (is_typed || has_crt || has_key))
 		node_warning(&data, "InvalidCertificate", STR_FMT, STR_ARG(secret->problem));

@@ -13,14 +13,15 @@ struct kind_decoder {
 	bool (*is_name)(struct str s);
 };
 
-static const char *const spec_fields[] = { "apiVersion", "kind", "metadata", "spec", "status",
-					   NULL };
-static const char *const slice_fields[] = { "apiVersion",  "kind",      "metadata",
-					    "addressType", "endpoints", "ports", NULL };
+static const char *const spec_fields[] = {
+	"apiVersion", "kind", "metadata", "spec", "status", NULL
+};
+static const char *const slice_fields[] = { "apiVersion", "kind",  "metadata", "addressType",
+					    "endpoints",  "ports", NULL };
 static const char *const secret_fields[] = { "apiVersion", "kind",       "metadata",  "type",
 					     "data",       "stringData", "immutable", NULL };
-static const char *const map_fields[] = { "apiVersion", "kind",       "metadata",
-					  "data",       "binaryData", "immutable", NULL };
+static const char *const map_fields[] = { "apiVersion", "kind",      "metadata", "data",
+					  "binaryData", "immutable", NULL };
 
 static const struct kind_decoder decoders[KIND_COUNT] = {
 	[KIND_GATEWAYCLASS] = { decode_gateway_class, spec_fields, is_subdomain },
@@ -41,11 +42,10 @@ static void read_name(const struct node *metadata, struct meta *meta)
 {
 	enum kind kind = metadata->decoder->kind;
 	bool is_short = decoders[kind].is_name == is_label;
-	const struct text_rule rule = {
-		1, is_short ? MAX_NAMESPACE_BYTES : MAX_NAME_BYTES, decoders[kind].is_name,
-		is_short ? "lower-case letters, digits and '-'" :
-			   "lower-case letters, digits, '-' and '.'"
-	};
+	const struct text_rule rule = { 1, is_short ? MAX_NAMESPACE_BYTES : MAX_NAME_BYTES,
+					decoders[kind].is_name,
+					is_short ? "lower-case letters, digits and '-'"
+						 : "lower-case letters, digits, '-' and '.'" };
 
 	meta->name = read_required_text(metadata, "name", &rule);
 }
@@ -63,11 +63,22 @@ static void read_namespace(const struct node *metadata, struct meta *meta)
 
 static void read_metadata(const struct node *root, struct meta *meta)
 {
-	static const char *const fields[] = {
-		"name", "namespace", "labels", "annotations", "generateName", "generation",
-		"creationTimestamp", "uid", "resourceVersion", "managedFields", "ownerReferences",
-		"finalizers", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", NULL
-	};
+	static const char *const fields[] = { "name",
+					      "namespace",
+					      "labels",
+					      "annotations",
+					      "generateName",
+					      "generation",
+					      "creationTimestamp",
+					      "uid",
+					      "resourceVersion",
+					      "managedFields",
+					      "ownerReferences",
+					      "finalizers",
+					      "deletionTimestamp",
+					      "deletionGracePeriodSeconds",
+					      "selfLink",
+					      NULL };
 	static const struct text_rule label_rule = {
 		0, 63, is_label_value,
 		"a label's value: at most 63 letters, digits, '-', '_' and '.'"
@@ -85,8 +96,7 @@ static void read_metadata(const struct node *root, struct meta *meta)
 	created = node_field(&metadata, "creationTimestamp");
 	if (node_is_set(&created) && node_text(&created, &rule_any, &text) &&
 	    !parse_time(text, &meta->created_s))
-		node_error(&created, REASON_INVALID,
-			   "must be a time such as 2026-01-31T12:00:00Z");
+		node_error(&created, REASON_INVALID, "must be a time such as 2026-01-31T12:00:00Z");
 }
 
 /* ---- apiVersion and kind ---- */
@@ -110,7 +120,8 @@ static enum decode_result refuse(struct str origin, struct findings *findings, c
 	struct str rest = origin;
 	struct meta meta = { .name = str_cut(&rest, ':'), .origin = origin };
 
-	findings_add(findings, SEVERITY_ERROR, KIND_NONE, &meta, field, REASON_REQUIRED, "%s", text);
+	findings_add(findings, SEVERITY_ERROR, KIND_NONE, &meta, field, REASON_REQUIRED, "%s",
+		     text);
 	return DECODE_INVALID;
 }
 
@@ -131,7 +142,8 @@ static void check_version(const struct node *root, struct str version)
 		return;
 	node_error(&node, REASON_NOT_SUPPORTED,
 		   "version \"" STR_FMT "\" of %s is not supported: use \"%s\"", STR_ARG(version),
-		   kind_table[root->decoder->kind].name, kind_table[root->decoder->kind].versions[0]);
+		   kind_table[root->decoder->kind].name,
+		   kind_table[root->decoder->kind].versions[0]);
 }
 
 static struct object *new_object(enum kind kind, struct str origin)

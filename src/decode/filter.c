@@ -16,14 +16,26 @@ enum {
 };
 
 static const char *const type_names[TYPE_COUNT + 1] = {
-	"RequestHeaderModifier", "ResponseHeaderModifier", "RequestMirror", "RequestRedirect",
-	"URLRewrite",            "ExtensionRef",           "CORS",          "ExternalAuth",
+	"RequestHeaderModifier",
+	"ResponseHeaderModifier",
+	"RequestMirror",
+	"RequestRedirect",
+	"URLRewrite",
+	"ExtensionRef",
+	"CORS",
+	"ExternalAuth",
 	NULL,
 };
 
 static const char *const union_fields[TYPE_COUNT] = {
-	"requestHeaderModifier", "responseHeaderModifier", "requestMirror", "requestRedirect",
-	"urlRewrite",            "extensionRef",           "cors",          "externalAuth",
+	"requestHeaderModifier",
+	"responseHeaderModifier",
+	"requestMirror",
+	"requestRedirect",
+	"urlRewrite",
+	"extensionRef",
+	"cors",
+	"externalAuth",
 };
 
 static const enum filter_type model_types[TYPE_COUNT] = {
@@ -57,8 +69,7 @@ static struct pair *read_header_values(const struct node *modifier, const char *
 		if (!node_is_object(&item, fields))
 			continue;
 		pairs[i].key = read_required_text(&item, "name", &rule_header_name);
-		pairs[i].value =
-			str_trim(read_required_text(&item, "value", &rule_header_value));
+		pairs[i].value = str_trim(read_required_text(&item, "value", &rule_header_value));
 		for (size_t j = 0; j < i; j++) {
 			if (pairs[i].key.n > 0 && str_eq(pairs[j].key, pairs[i].key))
 				node_error(&item, REASON_DUPLICATE,

@@ -12,8 +12,8 @@ static struct str read_parameters(const struct node *owner, bool has_namespace)
 {
 	static const char *const fields[] = { "group", "kind", "name", "namespace", NULL };
 	static const char *const local_fields[] = { "group", "kind", "name", NULL };
-	struct node ref = read_object(owner, "parametersRef", false,
-				      has_namespace ? fields : local_fields);
+	struct node ref =
+		read_object(owner, "parametersRef", false, has_namespace ? fields : local_fields);
 	struct str kind;
 
 	if (!node_is_set(&ref))
@@ -73,10 +73,10 @@ static void read_selector_expr(const struct node *node, struct selector_expr *ex
 	}
 	if (op < 0)
 		return;
-	expr->op = op == 0 ? SELECT_IN :
-		   op == 1 ? SELECT_NOT_IN :
-		   op == 2 ? SELECT_EXISTS :
-			     SELECT_NOT_EXISTS;
+	expr->op = op == 0   ? SELECT_IN
+		   : op == 1 ? SELECT_NOT_IN
+		   : op == 2 ? SELECT_EXISTS
+			     : SELECT_NOT_EXISTS;
 	if (op < 2 && expr->value_count == 0)
 		node_error(&values, REASON_REQUIRED, "is required with operator %s", operators[op]);
 	if (op >= 2 && expr->value_count > 0)
@@ -123,8 +123,7 @@ static void read_namespaces(const struct node *allowed, struct listener *listene
 			     "is missing, so no namespace is selected: add matchLabels, or {} for "
 			     "all namespaces");
 	} else if (listener->from != FROM_SELECTOR && node_is_set(&selector)) {
-		node_warning(&selector, REASON_INVALID,
-			     "is ignored unless \"from\" is Selector");
+		node_warning(&selector, REASON_INVALID, "is ignored unless \"from\" is Selector");
 	}
 }
 
@@ -139,14 +138,15 @@ static void read_allowed_routes(const struct node *node, struct listener *listen
 		return;
 	read_namespaces(&allowed, listener);
 	list = read_list(&allowed, "kinds", 0, MAX_ROUTE_KINDS, &listener->kind_count);
-	listener->kinds = arena_array(node->decoder->arena, listener->kind_count,
-				      sizeof(*listener->kinds));
+	listener->kinds =
+		arena_array(node->decoder->arena, listener->kind_count, sizeof(*listener->kinds));
 	for (size_t i = 0; i < listener->kind_count; i++) {
 		struct node item = node_item(&list, i);
 
 		if (!node_is_object(&item, kind_fields))
 			continue;
-		listener->kinds[i].group = read_text(&item, "group", &rule_group, STR(GROUP_GATEWAY));
+		listener->kinds[i].group =
+			read_text(&item, "group", &rule_group, STR(GROUP_GATEWAY));
 		listener->kinds[i].kind = read_required_text(&item, "kind", &rule_kind);
 	}
 }
@@ -191,8 +191,8 @@ static void read_tls(const struct node *node, struct listener *listener)
 
 	if (!node_is_set(&tls))
 		return;
-	listener->tls_mode = read_enum(&tls, "mode", modes, 0) == 0 ? TLS_TERMINATE :
-								      TLS_PASSTHROUGH;
+	listener->tls_mode =
+		read_enum(&tls, "mode", modes, 0) == 0 ? TLS_TERMINATE : TLS_PASSTHROUGH;
 	read_certificate_refs(&tls, listener);
 	read_pairs(&tls, "options", MAX_TLS_OPTIONS, NULL, &rule_long_value, &option_count);
 	if (option_count > 0) {

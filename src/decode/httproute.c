@@ -35,13 +35,11 @@ static bool is_same_parent(const struct node *list, const struct parent_ref *par
 {
 	const struct parent_ref *a = &parents[i], *b = &parents[j];
 
-	return str_eq(a->name, b->name) && str_eq(a->group, b->group) &&
-	       str_eq(a->kind, b->kind) && str_eq(a->ns, b->ns) &&
-	       has_namespace(list, i) == has_namespace(list, j);
+	return str_eq(a->name, b->name) && str_eq(a->group, b->group) && str_eq(a->kind, b->kind) &&
+	       str_eq(a->ns, b->ns) && has_namespace(list, i) == has_namespace(list, j);
 }
 
-static void check_same_parents(const struct node *list, const struct parent_ref *parents,
-			       size_t i)
+static void check_same_parents(const struct node *list, const struct parent_ref *parents, size_t i)
 {
 	struct node item = node_item(list, i);
 
@@ -50,10 +48,12 @@ static void check_same_parents(const struct node *list, const struct parent_ref 
 			continue;
 		if (str_empty(parents[i].section) != str_empty(parents[j].section))
 			node_error(&item, REASON_INVALID,
-				   "item %zu refers to the same parent: both need a sectionName", j);
+				   "item %zu refers to the same parent: both need a sectionName",
+				   j);
 		else if (str_eq(parents[i].section, parents[j].section))
 			node_error(&item, REASON_DUPLICATE,
-				   "item %zu refers to the same parent: sectionName must differ", j);
+				   "item %zu refers to the same parent: sectionName must differ",
+				   j);
 	}
 }
 
@@ -103,9 +103,8 @@ static bool contains(struct str s, struct str part)
 
 static void check_path(const struct node *node, struct str path)
 {
-	static const struct str forbidden[] = { STR_INIT("//"),  STR_INIT("/./"),
-						STR_INIT("/../"), STR_INIT("%2f"),
-						STR_INIT("%2F"), STR_INIT("#") };
+	static const struct str forbidden[] = { STR_INIT("//"),  STR_INIT("/./"), STR_INIT("/../"),
+						STR_INIT("%2f"), STR_INIT("%2F"), STR_INIT("#") };
 	static const struct str ends[] = { STR_INIT("/.."), STR_INIT("/.") };
 	bool is_clean = true;
 
@@ -162,9 +161,9 @@ static struct str name_as_written(const struct node *item)
 {
 	struct node name = node_field(item, "name");
 
-	return json_object_is_type(name.json, json_type_string) ?
-		       str_of(json_object_get_string(name.json)) :
-		       STR_NONE;
+	return json_object_is_type(name.json, json_type_string)
+		       ? str_of(json_object_get_string(name.json))
+		       : STR_NONE;
 }
 
 /* The schema refuses equal names. Header names that differ in case only are equal as well,
@@ -209,8 +208,7 @@ static bool read_value_match(const struct node *list, size_t index, size_t max_v
 }
 
 static struct value_match *read_value_matches(const struct node *owner, const char *key,
-					      size_t max_count, bool is_header,
-					      size_t *ret_count)
+					      size_t max_count, bool is_header, size_t *ret_count)
 {
 	size_t max_bytes = is_header ? MAX_HEADER_VALUE_BYTES : MAX_QUERY_VALUE_BYTES;
 	size_t count, n = 0;
@@ -235,8 +233,8 @@ static struct value_match *read_value_matches(const struct node *owner, const ch
 static void read_match(const struct node *node, struct http_match *match)
 {
 	static const char *const fields[] = { "path", "method", "headers", "queryParams", NULL };
-	static const char *const methods[] = { "GET",     "HEAD",  "POST",  "PUT",   "DELETE", "CONNECT",
-					       "OPTIONS", "TRACE", "PATCH", NULL };
+	static const char *const methods[] = { "GET",     "HEAD",    "POST",  "PUT",   "DELETE",
+					       "CONNECT", "OPTIONS", "TRACE", "PATCH", NULL };
 	struct node method;
 
 	if (!node_is_object(node, fields))
@@ -245,8 +243,8 @@ static void read_match(const struct node *node, struct http_match *match)
 	method = node_field(node, "method");
 	if (node_is_set(&method))
 		match->method = str_of(methods[read_enum(node, "method", methods, 0)]);
-	match->headers = read_value_matches(node, "headers", MAX_HEADER_MATCHES, true,
-					    &match->header_count);
+	match->headers =
+		read_value_matches(node, "headers", MAX_HEADER_MATCHES, true, &match->header_count);
 	match->queries = read_value_matches(node, "queryParams", MAX_QUERY_MATCHES, false,
 					    &match->query_count);
 }
@@ -326,9 +324,10 @@ static int64_t read_timeout(const struct node *timeouts, const char *key)
 
 	if (node_is_set(&node) && node_text(&node, &rule, &text) &&
 	    !parse_duration(text, &timeout_ms))
-		node_error(&node, REASON_INVALID,
-			   "must be a duration such as \"10s\", \"500ms\" or \"1h30m\" (units h, m, "
-			   "s, ms; at most four numbers of at most five digits)");
+		node_error(
+			&node, REASON_INVALID,
+			"must be a duration such as \"10s\", \"500ms\" or \"1h30m\" (units h, m, "
+			"s, ms; at most four numbers of at most five digits)");
 	return timeout_ms;
 }
 
@@ -375,8 +374,7 @@ static void check_prefix_replacement(const struct node *node, const struct http_
 
 	for (size_t i = 0; i < rule->ref_count; i++)
 		is_used |= replaces_prefix(rule->refs[i].filters, rule->refs[i].filter_count);
-	if (is_used &&
-	    (rule->match_count != 1 || rule->matches[0].path_type != MATCH_PREFIX))
+	if (is_used && (rule->match_count != 1 || rule->matches[0].path_type != MATCH_PREFIX))
 		node_error(&matches, REASON_INVALID,
 			   "a filter with replacePrefixMatch needs exactly one match, of type "
 			   "PathPrefix: move the other matches to a rule of their own");
@@ -398,8 +396,14 @@ static void warn_unsupported(const struct node *node, struct http_rule *rule)
 
 static void read_rule(const struct node *node, struct http_rule *rule)
 {
-	static const char *const fields[] = { "name",     "matches", "filters", "backendRefs",
-					      "timeouts", "retry",   "sessionPersistence", NULL };
+	static const char *const fields[] = { "name",
+					      "matches",
+					      "filters",
+					      "backendRefs",
+					      "timeouts",
+					      "retry",
+					      "sessionPersistence",
+					      NULL };
 
 	if (!node_is_object(node, fields))
 		return;

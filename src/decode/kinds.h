@@ -22,5 +22,4 @@ struct filter *decode_filters(const struct node *owner, size_t *ret_count);
 
 /* Reads secret->pem, ->digest and ->info from the texts of tls.crt and tls.key, or sets
  * secret->problem. */
-void read_certificate(struct arena *arena, struct str crt, struct str key,
-		      struct secret *secret);
+void read_certificate(struct arena *arena, struct str crt, struct str key, struct secret *secret);

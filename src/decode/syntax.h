@@ -5,18 +5,18 @@
 
 #include "base/arena.h"
 
-bool is_label(struct str s);         /* a DNS label: at most 63 of [a-z0-9-] */
-bool is_subdomain(struct str s);     /* labels with dots between */
-bool is_hostname(struct str s);      /* a subdomain, or "*." and one */
-bool is_group(struct str s);         /* empty, or a subdomain */
-bool is_kind(struct str s);          /* [A-Za-z][-A-Za-z0-9]* */
-bool is_domain_path(struct str s);   /* "example.com/some/path" */
-bool is_protocol(struct str s);      /* "HTTP", or "example.com/Name" */
-bool is_label_key(struct str s);     /* "app", or "example.com/app" */
-bool is_label_value(struct str s);   /* empty, or at most 63 of [-A-Za-z0-9_.] */
-bool is_header_name(struct str s);   /* an RFC 9110 token */
-bool is_data_key(struct str s);      /* [-._A-Za-z0-9]+ */
-bool is_url_path(struct str s);      /* RFC 3986 path characters only; may be empty */
+bool is_label(struct str s);       /* a DNS label: at most 63 of [a-z0-9-] */
+bool is_subdomain(struct str s);   /* labels with dots between */
+bool is_hostname(struct str s);    /* a subdomain, or "*." and one */
+bool is_group(struct str s);       /* empty, or a subdomain */
+bool is_kind(struct str s);        /* [A-Za-z][-A-Za-z0-9]* */
+bool is_domain_path(struct str s); /* "example.com/some/path" */
+bool is_protocol(struct str s);    /* "HTTP", or "example.com/Name" */
+bool is_label_key(struct str s);   /* "app", or "example.com/app" */
+bool is_label_value(struct str s); /* empty, or at most 63 of [-A-Za-z0-9_.] */
+bool is_header_name(struct str s); /* an RFC 9110 token */
+bool is_data_key(struct str s);    /* [-._A-Za-z0-9]+ */
+bool is_url_path(struct str s);    /* RFC 3986 path characters only; may be empty */
 
 /* An IPv4 or IPv6 address, without brackets and zone. */
 bool is_ip(struct str s);

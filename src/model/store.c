@@ -21,9 +21,9 @@ struct shelf {
 
 /* Behind a pointer: settling a shelf's order is not a change that a const store forbids. */
 struct store {
-	struct shelf *shelves; /* KIND_COUNT */
+	struct shelf *shelves;           /* KIND_COUNT */
 	struct map *objects[KIND_COUNT]; /* "ns/name" -> struct object */
-	struct map *slices; /* "ns/service" -> struct shelf */
+	struct map *slices;              /* "ns/service" -> struct shelf */
 	struct object **retired;
 	size_t retired_count, retired_capacity;
 };
@@ -50,8 +50,7 @@ static void shelf_free(void *value)
 
 static void shelf_append(struct shelf *shelf, const struct object *object)
 {
-	shelf->items =
-		grow(shelf->items, shelf->count, &shelf->capacity, sizeof(*shelf->items));
+	shelf->items = grow(shelf->items, shelf->count, &shelf->capacity, sizeof(*shelf->items));
 	shelf->items[shelf->count++] = object;
 }
 
@@ -251,8 +250,7 @@ static const struct object *const *shelf_list(struct shelf *shelf, size_t *ret_c
 	return shelf->items;
 }
 
-const struct object *const *store_list(const struct store *store, enum kind kind,
-				       size_t *ret_count)
+const struct object *const *store_list(const struct store *store, enum kind kind, size_t *ret_count)
 {
 	return shelf_list(&store->shelves[kind], ret_count);
 }
