@@ -54,6 +54,16 @@ static const struct text_rule rule_header_name = { 1, MAX_HEADER_NAME_BYTES, is_
 						   "!#$%&'*+-.^_`|~" };
 static const struct text_rule rule_header_value = { 1, MAX_HEADER_VALUE_BYTES, NULL, NULL };
 
+static struct str read_header_value(const struct node *item)
+{
+	struct str value = read_required_text(item, "value", &rule_header_value);
+	struct node node = node_field(item, "value");
+
+	if (value.n > 0 && str_trim(value).n == 0)
+		node_error(&node, REASON_INVALID, "must not be white space only");
+	return str_trim(value);
+}
+
 /* The items of `add` or `set`. */
 static struct pair *read_header_values(const struct node *modifier, const char *key,
 				       size_t *ret_count)
@@ -69,7 +79,7 @@ static struct pair *read_header_values(const struct node *modifier, const char *
 		if (!node_is_object(&item, fields))
 			continue;
 		pairs[i].key = read_required_text(&item, "name", &rule_header_name);
-		pairs[i].value = str_trim(read_required_text(&item, "value", &rule_header_value));
+		pairs[i].value = read_header_value(&item);
 		for (size_t j = 0; j < i; j++) {
 			if (pairs[i].key.n > 0 && str_eq(pairs[j].key, pairs[i].key))
 				node_error(&item, REASON_DUPLICATE,

@@ -235,6 +235,9 @@ static void route_filters(void **state)
 		{ "{'type':'RequestHeaderModifier','requestHeaderModifier':{'add':[{'name':'a',"
 		  "'value':'b\\r\\nX: y'}]}}",
 		  "spec.rules[0].filters[0].requestHeaderModifier.add[0].value", INVALID },
+		{ "{'type':'RequestHeaderModifier','requestHeaderModifier':{'add':[{'name':'a',"
+		  "'value':' '}]}}",
+		  "spec.rules[0].filters[0].requestHeaderModifier.add[0].value", INVALID },
 		{ "{'type':'RequestHeaderModifier','requestHeaderModifier':{'remove':['a','a']}}",
 		  "spec.rules[0].filters[0].requestHeaderModifier.remove[1]", DUPLICATE },
 		{ "{'type':'ResponseHeaderModifier','responseHeaderModifier':{'remove':['a b']}}",
