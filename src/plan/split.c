@@ -50,14 +50,42 @@ static size_t largest_share(const struct split *split)
 	return largest;
 }
 
-/* Covers [from, to) with the fewest aligned blocks of powers of ten. */
+/* The largest aligned block of a power of ten that starts at `from` and ends by `to`. */
+static uint64_t block_at(uint64_t from, uint64_t to)
+{
+	uint64_t block = 1;
+	while (from % (block * 10) == 0 && from + block * 10 <= to)
+		block *= 10;
+	return block;
+}
+
+static size_t block_count(uint64_t from, uint64_t to)
+{
+	size_t count = 0;
+	for (; from < to; count++)
+		from += block_at(from, to);
+	return count;
+}
+
+/* Numbers behind the total are never drawn: the last share may have some of them where that
+ * makes it rounder. */
+static uint64_t round_end(const struct split *split, uint64_t from)
+{
+	uint64_t best = split->total;
+	for (uint64_t block = 10; block <= split->offset; block *= 10) {
+		uint64_t end = (split->total + block - 1) / block * block;
+		if (block_count(from, end) < block_count(from, best))
+			best = end;
+	}
+	return best;
+}
+
+/* Covers [from, to) with the fewest blocks. */
 static void cover(struct arena *arena, struct split *split, uint64_t from, uint64_t to,
 		  struct str target, size_t *capacity)
 {
 	while (from < to) {
-		uint64_t block = 1;
-		while (from % (block * 10) == 0 && from + block * 10 <= to)
-			block *= 10;
+		uint64_t block = block_at(from, to);
 		if (split->count == *capacity) {
 			struct split_entry *more =
 				arena_array(arena, *capacity * 2, sizeof(*split->entries));
@@ -89,8 +117,7 @@ void split_make(struct arena *arena, const struct split_share *shares, size_t co
 		(struct split_entry){ .target = split.shares[widest].target };
 	uint64_t from = 0;
 	for (size_t i = 0; i < split.share_count; i++) {
-		/* Numbers behind the total are never drawn: the last share may have them. */
-		uint64_t to = i + 1 == split.share_count ? split.offset :
+		uint64_t to = i + 1 == split.share_count ? round_end(&split, from) :
 							   from + split.shares[i].weight;
 		if (i != widest)
 			cover(arena, &split, from, to, split.shares[i].target, &capacity);

@@ -58,6 +58,26 @@ static void merged_and_dropped(void **state)
 	arena_free(arena);
 }
 
+/* Numbers that are never drawn are used where they save entries, and only there. */
+static void few_entries(void **state)
+{
+	(void)state;
+	static const struct {
+		uint64_t a, b;
+		const char *digits; /* of the only other entry */
+	} cases[] = { { 20, 1, "120" }, { 11, 8, "111" }, { 9, 1, "19" }, { 100, 99, "11" } };
+	struct arena *arena = arena_new();
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		const struct split_share shares[] = { { STR("a"), cases[i].a },
+						      { STR("b"), cases[i].b } };
+		struct split split;
+		split_make(arena, shares, 2, &split);
+		assert_true(str_is(split.entries[1].digits, cases[i].digits));
+		assert_int_equal(split.count, i == 1 ? 9 : 2);
+	}
+	arena_free(arena);
+}
+
 /* Every total up to 200, drawn exhaustively. */
 static void exact(void **state)
 {
@@ -108,6 +128,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(canary),
 		cmocka_unit_test(merged_and_dropped),
+		cmocka_unit_test(few_entries),
 		cmocka_unit_test(exact),
 		cmocka_unit_test(large),
 	};
