@@ -11,7 +11,7 @@ struct ev_loop;
 struct dns;
 
 /* servers: "127.0.0.1:5353,..." or NULL for /etc/resolv.conf. changed() is called from the
- * loop when a name's set of addresses has changed. */
+ * loop when a name's set of addresses has changed; it may call dns_lookup(), nothing else. */
 struct dns *dns_new(struct ev_loop *loop, const char *servers,
 		    void (*changed)(void *user, struct str host), void *user, struct error *err);
 void dns_free(struct dns *dns); /* accepts NULL */

@@ -5,6 +5,9 @@
  * of its last good version; so does a single object that fails validation. The same object
  * in two files: the first in byte order of the paths counts, the other is a finding. Editors'
  * rename-over, symlink swaps of mounted ConfigMaps, sub-directories that come and go: followed.
+ * A named path that vanishes is a source that is missing, not objects that were deleted: they
+ * stay, with a finding. What vanishes inside a named directory is deleted (after 50 ms, since
+ * some editors write by removing first).
  * Hidden files (".x", "..data") and names that do not end in .yaml, .yml, .json are skipped
  * (a file named on the command line is read whatever its name). Only files whose content changed are
  * parsed again; only objects that changed reach the sink. metadata.generation is counted up
@@ -40,8 +43,8 @@ void files_source_start(struct files_source *source);
 /* Looks at everything again (SIGHUP). */
 void files_source_rescan(struct files_source *source);
 
-/* Delivers one object again as its file has it (put(), then settled()); nothing when it is not
- * known. For overrides that are cleared. */
+/* Delivers one object again as its file has it (put(), then settled(), from the loop); nothing
+ * when it is not known. For overrides that are cleared. */
 void files_source_redeliver(struct files_source *source, enum kind kind, struct str ns,
 			    struct str name);
 
@@ -50,7 +53,8 @@ void files_source_findings(const struct files_source *source, struct findings *f
 
 struct files_stats {
 	uint64_t files, objects, unknown_objects, parse_count, parse_failures;
-	bool complete; /* the first scan is done */
+	uint64_t missing_paths; /* named paths that are not there or cannot be read */
+	bool complete;		/* the first scan is done */
 };
 void files_source_stats(const struct files_source *source, struct files_stats *ret_stats);
 
