@@ -89,7 +89,7 @@ int change_phase(const struct change *change)
 	case PLAN_TABLE_COUNT:
 		break;
 	}
-	assert(!"a table that does not exist");
+	assert(false && "a table that does not exist");
 	return 0;
 }
 

@@ -283,6 +283,6 @@ struct str emit_id(struct emit *emit, const char *prefix, struct str content)
 		if (emit_entry(emit, TABLE_IDENTITY, id, whole))
 			return id;
 	}
-	assert(!"four collisions of 64 bits each");
+	assert(false && "four collisions of 64 bits each");
 	return STR_NONE;
 }

@@ -213,7 +213,7 @@ static bool path_apply(struct actions *actions, const struct http_rule *rule,
 		actions->path = without_slash(path_quote(arena, filter->path));
 		return true;
 	}
-	assert(!"an unknown path modifier");
+	assert(false && "an unknown path modifier");
 	return false;
 }
 
@@ -240,7 +240,7 @@ static bool filter_apply(struct actions *actions, const struct http_rule *rule,
 	case FILTER_UNSUPPORTED:
 		break;
 	}
-	assert(!"unsupported filters never get here");
+	assert(false && "unsupported filters never get here");
 	return false;
 }
 

@@ -48,7 +48,7 @@ void candidate_file(struct arena *arena, struct candidate *candidate)
 		candidate->path_length = (uint32_t)candidate->key.n; /* "/a" is "/a/" */
 		return;
 	}
-	assert(!"an unknown match type");
+	assert(false && "an unknown match type");
 }
 
 static int ascending(uint64_t a, uint64_t b)
