@@ -118,7 +118,8 @@ static int filter_cmp(const void *a, const void *b)
 	return str_cmp(x->name, y->name);
 }
 
-/* The value of one SNI entry; a failed builder when it is too long. */
+/* The value of one SNI entry: empty when others have all its names, so that it is served as the
+ * default at most; a failed builder when it is too long. */
 static void sni_value(const struct sni *sni, size_t index, struct sb *value)
 {
 	for (size_t i = 0; i < sni->filter_count; i++) {
@@ -128,7 +129,7 @@ static void sni_value(const struct sni *sni, size_t index, struct sb *value)
 			sb_addc(value, ' ');
 		sb_add(value, sni->filters[i].name);
 	}
-	if (value->len == 0)
+	if (sni->open[index] && value->len == 0 && !value->failed)
 		sb_addc(value, '-');
 }
 
@@ -142,7 +143,8 @@ static void sni_emit(struct emit *emit, const struct sni *sni, const struct gate
 		struct sb value;
 		sb_init(&value, MAX_MAP_LINE_BYTES);
 		sni_value(sni, i, &value);
-		bool fits = sb_ok(&value, NULL) && emit_entry(emit, PLAN_SNI, key, sb_str(&value));
+		bool fits = sb_ok(&value, NULL) &&
+			    (value.len == 0 || emit_entry(emit, PLAN_SNI, key, sb_str(&value)));
 		sb_fini(&value);
 		if (fits)
 			continue;
