@@ -27,12 +27,18 @@ enum {
 	MAX_QUERIES = 100, /* at the same time; the others wait for their turn */
 };
 
+struct address_set {
+	struct str *items; /* each one from the heap; sorted, without duplicates */
+	size_t count, capacity;
+};
+
 struct name {
 	struct dns *dns; /* NULL: forgotten while asking */
 	char *host;
-	struct str *addresses; /* sorted, without duplicates; heap */
-	size_t count;
-	bool known, asking, wanted;
+	struct address_set addresses; /* in force; empty until the first answer */
+	struct address_set fresh;     /* of the answer under way */
+	int lost;                     /* the family that `fresh` lacks, being asked for alone */
+	bool asking, wanted;
 	double due;          /* by ev_now() */
 	unsigned int retry_s; /* the next back-off */
 };
@@ -54,21 +60,20 @@ struct dns {
 	struct dns_stats stats;
 };
 
-/* ---- Names ---- */
+/* ---- Addresses ---- */
 
-static void addresses_free(struct str *addresses, size_t count)
+static void set_fini(struct address_set *set)
 {
-	for (size_t i = 0; i < count; i++)
-		free((void *)(uintptr_t)addresses[i].p);
-	free(addresses);
+	for (size_t i = 0; i < set->count; i++)
+		free((void *)(uintptr_t)set->items[i].p);
+	free(set->items);
+	*set = (struct address_set){ .items = NULL };
 }
 
-static void name_free(void *user)
+static void set_add(struct address_set *set, struct str text)
 {
-	struct name *name = user;
-	addresses_free(name->addresses, name->count);
-	free(name->host);
-	free(name);
+	set->items = grow(set->items, set->count, &set->capacity, sizeof(*set->items));
+	set->items[set->count++] = (struct str){ xstrndup(text.p, text.n), text.n };
 }
 
 static int by_address(const void *a, const void *b)
@@ -76,68 +81,77 @@ static int by_address(const void *a, const void *b)
 	return str_cmp(*(const struct str *)a, *(const struct str *)b);
 }
 
-static bool same_addresses(const struct name *name, const struct str *addresses, size_t count)
+static void set_sort(struct address_set *set)
 {
-	if (!name->known || name->count != count)
+	size_t kept = 0;
+	if (set->count)
+		qsort(set->items, set->count, sizeof(*set->items), by_address);
+	for (size_t i = 0; i < set->count; i++) {
+		if (kept && str_eq(set->items[i], set->items[kept - 1]))
+			free((void *)(uintptr_t)set->items[i].p);
+		else
+			set->items[kept++] = set->items[i];
+	}
+	set->count = kept;
+}
+
+static bool set_eq(const struct address_set *a, const struct address_set *b)
+{
+	if (a->count != b->count)
 		return false;
-	for (size_t i = 0; i < count; i++) {
-		if (!str_eq(name->addresses[i], addresses[i]))
+	for (size_t i = 0; i < a->count; i++) {
+		if (!str_eq(a->items[i], b->items[i]))
 			return false;
 	}
 	return true;
 }
 
-/* Takes the array. */
-static void set_addresses(struct name *name, struct str *addresses, size_t count)
+static int family_of(struct str address)
 {
-	struct dns *dns = name->dns;
-	if (same_addresses(name, addresses, count)) {
-		addresses_free(addresses, count);
-		return;
+	return str_chr(address, ':', 0) < address.n ? AF_INET6 : AF_INET;
+}
+
+static void set_add_family(struct address_set *set, const struct address_set *from, int family)
+{
+	for (size_t i = 0; i < from->count; i++) {
+		if (family_of(from->items[i]) == family)
+			set_add(set, from->items[i]);
 	}
-	addresses_free(name->addresses, name->count);
-	name->addresses = addresses;
-	name->count = count;
-	name->known = true;
-	dns->changed(dns->user, str_of(name->host));
+}
+
+static bool set_has(const struct address_set *set, int family)
+{
+	for (size_t i = 0; i < set->count; i++) {
+		if (family_of(set->items[i]) == family)
+			return true;
+	}
+	return false;
 }
 
 /* ---- Answers ---- */
 
-static struct str address_text(const struct ares_addrinfo_node *node)
+static void name_free(void *user)
 {
-	char text[INET6_ADDRSTRLEN];
-	const void *address = NULL;
-	if (node->ai_family == AF_INET)
-		address = &((const struct sockaddr_in *)(const void *)node->ai_addr)->sin_addr;
-	else if (node->ai_family == AF_INET6)
-		address = &((const struct sockaddr_in6 *)(const void *)node->ai_addr)->sin6_addr;
-	if (!address || !inet_ntop(node->ai_family, address, text, sizeof(text)))
-		return STR_NONE;
-	return (struct str){ xstrndup(text, strlen(text)), strlen(text) };
+	struct name *name = user;
+	set_fini(&name->addresses);
+	set_fini(&name->fresh);
+	free(name->host);
+	free(name);
 }
 
-static struct str *collect(const struct ares_addrinfo *info, size_t *ret_count)
+static void collect(const struct ares_addrinfo *info, struct address_set *set)
 {
-	struct str *addresses = NULL;
-	size_t count = 0, capacity = 0, kept = 0;
+	char text[INET6_ADDRSTRLEN];
 	for (const struct ares_addrinfo_node *node = info->nodes; node; node = node->ai_next) {
-		struct str text = address_text(node);
-		if (!text.p)
-			continue;
-		addresses = grow(addresses, count, &capacity, sizeof(*addresses));
-		addresses[count++] = text;
+		const void *address = NULL;
+		if (node->ai_family == AF_INET)
+			address = &((const struct sockaddr_in *)(const void *)node->ai_addr)->sin_addr;
+		else if (node->ai_family == AF_INET6)
+			address = &((const struct sockaddr_in6 *)(const void *)node->ai_addr)
+					   ->sin6_addr;
+		if (address && inet_ntop(node->ai_family, address, text, sizeof(text)))
+			set_add(set, str_of(text));
 	}
-	if (count)
-		qsort(addresses, count, sizeof(*addresses), by_address);
-	for (size_t i = 0; i < count; i++) {
-		if (kept && str_eq(addresses[i], addresses[kept - 1]))
-			free((void *)(uintptr_t)addresses[i].p);
-		else
-			addresses[kept++] = addresses[i];
-	}
-	*ret_count = kept;
-	return addresses;
 }
 
 /* The shortest of all records that led here. */
@@ -160,41 +174,81 @@ static void fail(struct name *name)
 	name->retry_s = name->retry_s * 2 < MAX_RETRY_S ? name->retry_s * 2 : MAX_RETRY_S;
 }
 
-static void on_answer(void *user, int status, int timeouts, struct ares_addrinfo *info)
+/* What is fresh comes into force. */
+static void adopt(struct name *name)
 {
-	struct name *name = user;
-	(void)timeouts;
+	struct dns *dns = name->dns;
+	set_sort(&name->fresh);
+	bool changed = !set_eq(&name->addresses, &name->fresh);
+	set_fini(&name->addresses);
+	name->addresses = name->fresh;
+	name->fresh = (struct address_set){ .items = NULL };
+	if (changed)
+		dns->changed(dns->user, str_of(name->host));
+}
+
+static void ask(struct name *name, int family, ares_addrinfo_callback answered)
+{
+	struct ares_addrinfo_hints hints = { .ai_family = family,
+					     .ai_flags = ARES_AI_NOSORT,
+					     .ai_socktype = SOCK_STREAM };
+	name->asking = true;
+	name->dns->asking_count++;
+	name->dns->stats.queries++;
+	ares_getaddrinfo(name->dns->channel, name->host, NULL, &hints, answered, name);
+}
+
+/* False when nobody waits for the answer any more. */
+static bool answered(struct name *name)
+{
 	name->asking = false;
 	if (!name->dns) {
 		name_free(name);
-	} else {
-		struct str *addresses = NULL;
-		size_t count = 0;
-		name->dns->asking_count--;
-		if (status == ARES_SUCCESS)
-			addresses = collect(info, &count);
-		if (count == 0) {
-			free(addresses);
-			fail(name);
-		} else {
-			name->due = ev_now(name->dns->loop) + ttl_of(info);
-			name->retry_s = MIN_RETRY_S;
-			set_addresses(name, addresses, count);
+		return false;
+	}
+	name->dns->asking_count--;
+	return true;
+}
+
+/* The family is gone only when DNS says so; when it does not answer, the last addresses stay. */
+static void on_lost_answer(void *user, int status, int timeouts, struct ares_addrinfo *info)
+{
+	struct name *name = user;
+	(void)timeouts;
+	if (answered(name)) {
+		if (status == ARES_SUCCESS) {
+			collect(info, &name->fresh);
+		} else if (status != ARES_ENODATA && status != ARES_ENOTFOUND) {
+			name->dns->stats.failures++;
+			set_add_family(&name->fresh, &name->addresses, name->lost);
 		}
+		adopt(name);
 	}
 	ares_freeaddrinfo(info);
 }
 
-static void ask(struct name *name)
+/* c-ares calls it a success when one of the two families has answered. */
+static void on_answer(void *user, int status, int timeouts, struct ares_addrinfo *info)
 {
-	struct dns *dns = name->dns;
-	struct ares_addrinfo_hints hints = { .ai_family = AF_UNSPEC,
-					     .ai_flags = ARES_AI_NOSORT,
-					     .ai_socktype = SOCK_STREAM };
-	name->asking = true;
-	dns->asking_count++;
-	dns->stats.queries++;
-	ares_getaddrinfo(dns->channel, name->host, NULL, &hints, on_answer, name);
+	struct name *name = user;
+	(void)timeouts;
+	if (answered(name)) {
+		if (status == ARES_SUCCESS)
+			collect(info, &name->fresh);
+		if (name->fresh.count == 0) {
+			fail(name);
+		} else {
+			name->due = ev_now(name->dns->loop) + ttl_of(info);
+			name->retry_s = MIN_RETRY_S;
+			name->lost = set_has(&name->fresh, AF_INET) ? AF_INET6 : AF_INET;
+			if (set_has(&name->addresses, name->lost) &&
+			    !set_has(&name->fresh, name->lost))
+				ask(name, name->lost, on_lost_answer);
+			else
+				adopt(name);
+		}
+	}
+	ares_freeaddrinfo(info);
 }
 
 /* ---- The loop ---- */
@@ -206,7 +260,7 @@ static double ask_due(struct dns *dns)
 	for (struct map_entry *e = map_first(dns->names); e; e = map_next(e)) {
 		struct name *name = map_value(e);
 		if (!name->asking && name->due <= now && dns->asking_count < MAX_QUERIES)
-			ask(name);
+			ask(name, AF_UNSPEC, on_answer);
 		double left = name->due > now ? name->due - now : 0;
 		if (!name->asking && (left > 0 || dns->asking_count < MAX_QUERIES) &&
 		    (wait < 0 || left < wait))
@@ -288,7 +342,7 @@ static bool open_channel(struct dns *dns, const char *servers, struct error *err
 					.sock_state_cb_data = dns };
 	int status = ares_library_init(ARES_LIB_INIT_ALL);
 	if (status != ARES_SUCCESS)
-		return error_set(err, ERR_STATE, "c-ares: %s", ares_strerror(status));
+		return error_set(err, ERR_REFUSED, "c-ares: %s", ares_strerror(status));
 	status = ares_init_options(&dns->channel, &options,
 				   ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS |
 					   ARES_OPT_SOCK_STATE_CB);
@@ -387,10 +441,10 @@ bool dns_lookup(void *user, struct str host, struct name_addresses *ret_addresse
 {
 	const struct dns *dns = user;
 	const struct name *name = map_get(dns->names, host);
-	if (!name || !name->known)
+	if (!name || name->addresses.count == 0)
 		return false;
-	*ret_addresses = (struct name_addresses){ .addresses = name->addresses,
-						  .count = name->count };
+	*ret_addresses = (struct name_addresses){ .addresses = name->addresses.items,
+						  .count = name->addresses.count };
 	return true;
 }
 

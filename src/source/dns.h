@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Names of Backend objects, resolved by c-ares as their TTLs run out.
  *
- * When DNS fails a name keeps its last addresses; retries back off up to 30 s. A TTL below
+ * When DNS fails a name keeps its last addresses, also when it fails for one of IPv4 and IPv6
+ * alone; retries back off up to 30 s. A TTL below
  * 1 s counts as 1 s, above 1 h as 1 h. /etc/hosts is honoured. */
 #pragma once
 

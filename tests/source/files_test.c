@@ -269,6 +269,49 @@ static void large_file(void **state)
 	sb_fini(&sb);
 }
 
+/* Without a loop: what can be read is, whatever else is wrong is a finding. */
+static void load_once(void **state)
+{
+	struct fixture *f = *state;
+	struct arena *arena = arena_new();
+	struct store *store = store_new();
+	struct findings findings;
+	struct error err = { .code = ERR_NONE };
+	char missing[128];
+	const char *paths[] = { f->dir, path_to(f, "gone.yaml", missing, sizeof(missing)) };
+	findings_init(&findings, arena);
+	write_map(f, "a.yaml", "a", "1");
+	write_map(f, "b.yaml", "a", "2");
+	write_text(f, "broken.yaml", "apiVersion: [");
+	write_text(f, "bad.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: -a}\n");
+	assert_int_equal(symlink("gone", path_to(f, "link.yaml", missing, sizeof(missing))), 0);
+	assert_true(files_load(paths, 1, store, &findings, &err));
+	assert_int_equal(findings.count, 4);
+	size_t broken = 0, duplicate = 0, bad = 0, dangling = 0;
+	for (size_t i = 0; i < findings.count; i++) {
+		const struct finding *finding = &findings.items[i];
+		broken += str_is(finding->reason, "ParseFailed");
+		dangling += str_is(finding->reason, "Unreadable");
+		duplicate += str_is(finding->reason, "Duplicate");
+		bad += strstr(finding->origin.p, "bad.yaml") != NULL;
+	}
+	assert_int_equal(broken, 1);
+	assert_int_equal(dangling, 1);
+	assert_int_equal(duplicate, 1);
+	assert_int_equal(bad, 1);
+	assert_non_null(store_get(store, KIND_CONFIGMAP, STR("default"), STR("a")));
+	size_t count;
+	store_list(store, KIND_CONFIGMAP, &count);
+	assert_int_equal(count, 1);
+
+	path_to(f, "gone.yaml", missing, sizeof(missing));
+	assert_false(files_load(paths, 2, store, &findings, &err));
+	assert_int_equal(err.code, ERR_NOTFOUND);
+	assert_non_null(strstr(err.text, "gone.yaml: No such file"));
+	store_free(store);
+	arena_free(arena);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -278,6 +321,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(config_map_swap, setup, teardown),
 		cmocka_unit_test_setup_teardown(folders, setup, teardown),
 		cmocka_unit_test_setup_teardown(large_file, setup, teardown),
+		cmocka_unit_test_setup_teardown(load_once, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
