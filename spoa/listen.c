@@ -31,7 +31,7 @@ static bool remove_stale(const struct sockaddr_un *address, struct error *err)
 	if (lstat(address->sun_path, &st) < 0)
 		return true;
 	if (!S_ISSOCK(st.st_mode))
-		return error_set(err, ERR_STATE, "%s is there and not a socket",
+		return error_set(err, ERR_REFUSED, "%s is there and not a socket",
 				 address->sun_path);
 	int fd = open_socket(AF_UNIX, err);
 	if (fd < 0)
@@ -40,7 +40,7 @@ static bool remove_stale(const struct sockaddr_un *address, struct error *err)
 		    errno == ECONNREFUSED;
 	close(fd);
 	if (!dead)
-		return error_set(err, ERR_STATE, "another process listens on %s",
+		return error_set(err, ERR_REFUSED, "another process listens on %s",
 				 address->sun_path);
 	unlink(address->sun_path);
 	return true;

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 
-/* A non-blocking, close-on-exec socket; -1 with ERR_SYNTAX, ERR_STATE (somebody else listens
+/* A non-blocking, close-on-exec socket; -1 with ERR_SYNTAX, ERR_REFUSED (somebody else listens
  * there) or ERR_IO. A Unix socket gets mode 0660; a file that a dead process left is
  * replaced. */
 int listen_open(const char *address, struct error *err);

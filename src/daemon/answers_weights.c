@@ -72,8 +72,9 @@ static void report_rule(struct report *report, const struct app *app, const stru
 		snprintf(text, sizeof(text), "%zu%s" STR_FMT, index,
 			 str_empty(rule->name) ? "" : ":", STR_ARG(rule->name));
 		report_cstr(report, text);
-		snprintf(text, sizeof(text), STR_FMT "/" STR_FMT ":%u", STR_ARG(ref->ns),
-			 STR_ARG(ref->name), (unsigned)ref->port);
+		snprintf(text, sizeof(text), ref->has_port ? STR_FMT "/" STR_FMT ":%u" :
+							     STR_FMT "/" STR_FMT,
+			 STR_ARG(ref->ns), STR_ARG(ref->name), (unsigned)ref->port);
 		report_cstr(report, text);
 		report_int(report, ref->weight);
 		snprintf(text, sizeof(text), "%.2f%%",

@@ -16,6 +16,7 @@
 /* Several names often change together (one zone, one TTL). */
 #define DNS_SETTLE_S 0.02
 #define HOUSEKEEPING_S 1.0
+#define NEXT_PASS UINT64_MAX /* sequence of a waiter: not known before the pass */
 
 const double histogram_bounds[HISTOGRAM_BUCKETS] = { 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
 						     0.25,  0.5,    1,	   2.5,	 5,	10 };
@@ -34,15 +35,20 @@ void histogram_add(struct histogram *histogram, double seconds)
 
 /* ---- waiting for an apply ---- */
 
+static void add_waiter(struct app *app, uint64_t sequence, app_applied_fn fn, void *user)
+{
+	app->waiters = grow(app->waiters, app->waiter_count, &app->waiter_capacity,
+			    sizeof(*app->waiters));
+	app->waiters[app->waiter_count++] = (struct app_waiter){ sequence, fn, user };
+}
+
 void app_when_applied(struct app *app, app_applied_fn fn, void *user)
 {
 	if (app->applied >= app->sent) {
 		fn(user, NULL);
 		return;
 	}
-	app->waiters = grow(app->waiters, app->waiter_count, &app->waiter_capacity,
-			    sizeof(*app->waiters));
-	app->waiters[app->waiter_count++] = (struct app_waiter){ app->sent, fn, user };
+	add_waiter(app, app->sent, fn, user);
 }
 
 static void wake_waiters(struct app *app, const struct error *err)
@@ -53,15 +59,23 @@ static void wake_waiters(struct app *app, const struct error *err)
 	app->waiters = NULL;
 	app->waiter_count = app->waiter_capacity = 0;
 	for (size_t i = 0; i < count; i++) {
-		if (waiters[i].sequence <= app->applied) {
+		if (waiters[i].sequence <= app->applied)
 			waiters[i].fn(waiters[i].user, err);
-			continue;
-		}
-		app->waiters = grow(app->waiters, app->waiter_count, &app->waiter_capacity,
-				    sizeof(*app->waiters));
-		app->waiters[app->waiter_count++] = waiters[i];
+		else
+			add_waiter(app, waiters[i].sequence, waiters[i].fn, waiters[i].user);
 	}
 	free(waiters);
+}
+
+/* Those who wait for the next pass wait for what it sent from now on. */
+static void assign_waiters(struct app *app)
+{
+	for (size_t i = 0; i < app->waiter_count; i++) {
+		if (app->waiters[i].sequence == NEXT_PASS)
+			app->waiters[i].sequence = app->sent;
+	}
+	if (app->applied >= app->sent)
+		wake_waiters(app, NULL);
 }
 
 static void count_applied(struct app *app, uint64_t sequence)
@@ -325,6 +339,7 @@ static void run_pass(struct app *app)
 		}
 	}
 	store_reap(app->store);
+	assign_waiters(app);
 	note_ready(app);
 }
 
@@ -375,8 +390,9 @@ static void on_dns_settled(struct ev_loop *loop, ev_timer *timer, int revents)
 void app_route_changed(struct app *app, struct str ns, struct str name, app_applied_fn fn,
 		       void *user)
 {
+	/* The source delivers now or from the loop: in any case a pass follows. */
+	add_waiter(app, NEXT_PASS, fn, user);
 	files_source_redeliver(app->files, KIND_HTTPROUTE, ns, name);
-	app_when_applied(app, fn, user);
 }
 
 /* ---- findings ---- */
@@ -536,7 +552,7 @@ static bool lock_run_dir(struct app *app, struct error *err)
 	app->lock_fd = open(path.data, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
 	bool ok = app->lock_fd >= 0 && flock(app->lock_fd, LOCK_EX | LOCK_NB) == 0;
 	if (!ok && errno == EWOULDBLOCK)
-		error_set(err, ERR_STATE, "another tidegate runs in %s: stop it, or use another "
+		error_set(err, ERR_REFUSED, "another tidegate runs in %s: stop it, or use another "
 					  "--run-dir", app->options.engine.run_dir);
 	else if (!ok)
 		error_errno(err, "cannot lock %s", path.data);

@@ -9,11 +9,11 @@
 #include "base/digest.h"
 
 /* OpenSSL has a type of the same name as one of our error codes. */
-#define ERR_STATE openssl_err_state
+#define ERR_REFUSED openssl_err_state
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
-#undef ERR_STATE
+#undef ERR_REFUSED
 
 enum {
 	MAX_CHAIN = 10,          /* OpenSSL verifies 100, no client wants more than a few */

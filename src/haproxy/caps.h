@@ -17,6 +17,6 @@ struct haproxy_caps {
 	bool unsafe_del_server; /* 2.6: delete a server only a minute after maint */
 };
 
-/* From "2.6.12-1+deb12u4" or "HAProxy version 3.4.7-1 ...". Fails with ERR_STATE and a
+/* From "2.6.12-1+deb12u4" or "HAProxy version 3.4.7-1 ...". Fails with ERR_REFUSED and a
  * sentence for versions below 2.6, ERR_SYNTAX for no version. */
 bool caps_parse(struct str version, struct haproxy_caps *ret_caps, struct error *err) must_check;

@@ -4,12 +4,15 @@
 
 #include "resolve/hostname.h"
 
-enum { FIELD_BYTES = 320 };
+enum {
+	FIELD_BYTES = 64, /* below a listener */
+	PATH_BYTES = 128,
+};
 
 static void add_finding(const struct listener_scope *scope, enum severity severity, size_t index,
 			const char *field, const char *reason, struct str text)
 {
-	char path[FIELD_BYTES];
+	char path[PATH_BYTES];
 	snprintf(path, sizeof(path), "spec.listeners[%zu].%s", index, field);
 	findings_add(scope->findings, severity, KIND_GATEWAY, &scope->gateway->meta, path, reason,
 		     STR_FMT, STR_ARG(text));

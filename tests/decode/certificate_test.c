@@ -2,12 +2,12 @@
 /* TLS Secrets, with certificates made here. */
 #include "decoding.h"
 
-#define ERR_STATE openssl_err_state
+#define ERR_REFUSED openssl_err_state
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509v3.h>
-#undef ERR_STATE
+#undef ERR_REFUSED
 
 static EVP_PKEY *good_key, *other_key, *weak_key;
 

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The run directory: what HAProxy starts from, and what the next controller starts from. */
+#include "daemon/engine_internal.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/digest.h"
+
+enum { MAX_FILE_BYTES = 1 << 30, FILE_MODE = 0640, KEY_MODE = 0600 };
+
+static bool make_dir(const char *path, mode_t mode, struct error *err)
+{
+	if (mkdir(path, mode) < 0 && errno != EEXIST)
+		return error_errno(err, "cannot create the directory %s", path);
+	return true;
+}
+
+bool engine_make_dirs(struct engine *engine, struct error *err)
+{
+	char path[4096];
+	if (!make_dir(engine->run_dir, 0750, err))
+		return error_prefix(err, "run directory (--run-dir)");
+	static const char *const names[] = { "maps", "certs", "ask" };
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s", engine->run_dir, names[i]);
+		if (!make_dir(path, 0750, err))
+			return false;
+	}
+	if (access(engine->run_dir, W_OK | X_OK) < 0)
+		return error_errno(err, "cannot write to the run directory %s (--run-dir)",
+				   engine->run_dir);
+	return true;
+}
+
+/* Now (HAProxy is about to read it), or by the writer. */
+static bool put(struct engine *engine, bool now, const char *path, struct str data, mode_t mode,
+		bool durable, struct error *err)
+{
+	if (now)
+		return file_replace(path, data, mode, durable, err);
+	writer_put(engine->writer, path, data, mode, durable);
+	return true;
+}
+
+static bool put_maps(struct engine *engine, bool now, struct error *err)
+{
+	struct arena *arena = arena_new();
+	struct image *image = image_new(engine->state, STR_NONE);
+	struct sb sb;
+	sb_init(&sb, MAX_FILE_BYTES);
+	bool done = true;
+	for (size_t i = 0; done && i < image->count; i++) {
+		sb_reset(&sb);
+		image_print(&image->maps[i], &sb);
+		done = put(engine, now,
+			   render_map_path(engine->state, arena, image->maps[i].file).p,
+			   sb_str(&sb), FILE_MODE, false, err);
+	}
+	sb_fini(&sb);
+	image_free(image);
+	arena_free(arena);
+	return done;
+}
+
+static bool put_plan(struct engine *engine, bool now, struct error *err)
+{
+	struct arena *arena = arena_new();
+	struct sb sb;
+	sb_init(&sb, MAX_FILE_BYTES);
+	plan_print(engine_plan(engine), &sb);
+	bool done = put(engine, now, engine_path(engine, arena, "plan.last").p, sb_str(&sb),
+			FILE_MODE, true, err);
+	sb_fini(&sb);
+	arena_free(arena);
+	return done;
+}
+
+static bool put_crt_lists(struct engine *engine, bool now, struct error *err)
+{
+	struct arena *arena = arena_new();
+	struct map_entry *at = map_first(engine->state->tables[PLAN_FRONTEND]);
+	bool done = true;
+	for (; done && at; at = map_next(at)) {
+		struct sb sb;
+		struct frontend_value frontend;
+		if (!frontend_parse(*(struct str *)map_value(at), &frontend) || !frontend.https)
+			continue;
+		sb_init(&sb, MAX_FILE_BYTES);
+		render_crt_list(engine->state, map_key(at), &sb);
+		done = put(engine, now,
+			   render_crt_list_path(engine->state, arena, map_key(at)).p, sb_str(&sb),
+			   FILE_MODE, false, err);
+		sb_fini(&sb);
+	}
+	arena_free(arena);
+	return done;
+}
+
+static bool put_cfg(struct engine *engine, bool now, struct error *err)
+{
+	struct arena *arena = arena_new();
+	struct sb sb;
+	sb_init(&sb, MAX_FILE_BYTES);
+	render_cfg(engine->state, &engine->render, &sb);
+	bool done = put(engine, now, engine_path(engine, arena, "haproxy.cfg").p, sb_str(&sb),
+			FILE_MODE, false, err);
+	sb_reset(&sb);
+	render_spoe(&sb);
+	done = done && put(engine, now, engine_path(engine, arena, "agent.spoe").p, sb_str(&sb),
+			   FILE_MODE, false, err);
+	sb_fini(&sb);
+	arena_free(arena);
+	return done && put_crt_lists(engine, now, err);
+}
+
+/* A certificate whose key material is gone keeps the file of the last run. */
+static bool put_certs(struct engine *engine, struct error *err)
+{
+	struct arena *arena = arena_new();
+	bool done = true;
+	struct map_entry *at = map_first(engine->state->tables[PLAN_CERTIFICATE]);
+	for (; done && at; at = map_next(at)) {
+		struct str pem;
+		if (engine_pem(engine, map_key(at), &pem))
+			done = file_replace(render_cert_path(engine->state, arena, map_key(at)).p,
+					    pem, KEY_MODE, false, err);
+	}
+	at = map_first(engine->state->tables[PLAN_DEFAULT_CERT]);
+	for (; done && at; at = map_next(at)) {
+		struct str pem;
+		if (engine_pem(engine, *(struct str *)map_value(at), &pem))
+			done = file_replace(
+				render_default_path(engine->state, arena, map_key(at)).p, pem,
+				KEY_MODE, false, err);
+	}
+	arena_free(arena);
+	return done;
+}
+
+static struct str schema_text(struct engine *engine, struct arena *arena)
+{
+	char hex[DIGEST_HEX_BYTES + 1];
+	render_schema_digest(engine->state, &engine->render, hex);
+	return arena_strf(arena, "%s %u\n", hex, engine->state->spare_count);
+}
+
+bool engine_write_all(struct engine *engine, struct error *err)
+{
+	struct arena *arena = arena_new();
+	bool done = put_certs(engine, err) && put_maps(engine, true, err) &&
+		    put_cfg(engine, true, err) &&
+		    file_replace(engine_path(engine, arena, "schema").p,
+				 schema_text(engine, arena), FILE_MODE, false, err) &&
+		    put_plan(engine, true, err);
+	arena_free(arena);
+	engine->maps_dirty = engine->cfg_dirty = false;
+	return done;
+}
+
+void engine_write_changed(struct engine *engine)
+{
+	struct error err; /* the writer reports by itself */
+	if (engine->maps_dirty)
+		(void)!put_maps(engine, false, &err);
+	if (engine->cfg_dirty)
+		(void)!put_cfg(engine, false, &err);
+	if (engine->maps_dirty || engine->cfg_dirty)
+		(void)!put_plan(engine, false, &err);
+	engine->maps_dirty = engine->cfg_dirty = false;
+}
+
+void engine_write_cert(struct engine *engine, struct str path, struct str pem)
+{
+	writer_put(engine->writer, path.p, pem, KEY_MODE, false);
+}
+
+static struct str read_file(struct arena *arena, const char *path, size_t max_bytes)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return STR_NONE;
+	struct sb sb;
+	char buf[65536];
+	sb_init(&sb, max_bytes);
+	for (ssize_t n; (n = read(fd, buf, sizeof(buf))) > 0;)
+		sb_add(&sb, (struct str){ buf, (size_t)n });
+	close(fd);
+	struct str text = arena_str(arena, sb_str(&sb));
+	sb_fini(&sb);
+	return text;
+}
+
+bool engine_same_schema(struct engine *engine)
+{
+	struct arena *arena = arena_new();
+	struct str text = read_file(arena, engine_path(engine, arena, "schema").p, 256);
+	struct str rest = text;
+	uint64_t spares;
+	str_cut(&rest, ' ');
+	if (str_u64(str_trim(rest), 1 << 20, &spares))
+		state_set_spares(engine->state, (unsigned)spares);
+	bool same = str_eq(text, schema_text(engine, arena));
+	arena_free(arena);
+	return same;
+}
+
+struct plan *engine_last_plan(const struct engine_options *options, struct error *err)
+{
+	char path[4096];
+	snprintf(path, sizeof(path), "%s/plan.last", options->run_dir);
+	struct arena *arena = arena_new();
+	struct str text = read_file(arena, path, MAX_FILE_BYTES);
+	struct plan *plan = NULL;
+	if (!text.p)
+		error_set(err, ERR_NOTFOUND, "no last-good plan at %s", path);
+	else if (!(plan = plan_parse(text, err)))
+		error_prefix(err, "%s", path);
+	arena_free(arena);
+	return plan;
+}
+
+/* ---- operators' overrides: "BACKEND/SERVER STATE" lines ---- */
+
+void engine_load_overrides(struct engine *engine)
+{
+	struct arena *arena = arena_new();
+	struct str text =
+		read_file(arena, engine_path(engine, arena, "servers.override").p, 1 << 24);
+	while (text.n > 0) {
+		struct str value = str_cut(&text, '\n');
+		struct str key = str_cut(&value, ' ');
+		if (str_is(value, "drain") || str_is(value, "maint"))
+			state_put_str(engine->state->overrides, key, value);
+	}
+	arena_free(arena);
+}
+
+void engine_write_overrides(struct engine *engine)
+{
+	struct arena *arena = arena_new();
+	struct sb sb;
+	sb_init(&sb, 1 << 24);
+	size_t count = map_count(engine->state->overrides);
+	struct map_entry **sorted = map_sorted(engine->state->overrides);
+	for (size_t i = 0; i < count; i++)
+		sb_addf(&sb, STR_FMT " " STR_FMT "\n", STR_ARG(map_key(sorted[i])),
+			STR_ARG(*(struct str *)map_value(sorted[i])));
+	free(sorted);
+	writer_put(engine->writer, engine_path(engine, arena, "servers.override").p, sb_str(&sb),
+		   FILE_MODE, true);
+	sb_fini(&sb);
+	arena_free(arena);
+}
+
+/* ---- addresses ---- */
+
+/* The address HAProxy will bind: "*" and IPv4, or IPv6 in brackets or not. */
+static socklen_t bind_address(struct str text, uint16_t port, struct sockaddr_storage *ret)
+{
+	char host[64];
+	memset(ret, 0, sizeof(*ret));
+	if (str_starts(text, STR("[")))
+		text = str_sub(text, 1, text.n - 1);
+	snprintf(host, sizeof(host), STR_FMT, STR_ARG(text));
+	struct sockaddr_in *v4 = (struct sockaddr_in *)ret;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret;
+	if (str_is(text, "*") || inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
+		v4->sin_family = AF_INET;
+		v4->sin_port = htons(port);
+		return sizeof(*v4);
+	}
+	if (inet_pton(AF_INET6, host, &v6->sin6_addr) != 1)
+		return 0;
+	v6->sin6_family = AF_INET6;
+	v6->sin6_port = htons(port);
+	return sizeof(*v6);
+}
+
+/* 0, or why it cannot be bound. With SO_REUSEPORT, as HAProxy does: our own HAProxy's
+ * listeners are no obstacle. */
+static int try_bind(struct str text, uint16_t port)
+{
+	struct sockaddr_storage address;
+	socklen_t len = bind_address(text, port, &address);
+	if (len == 0)
+		return EINVAL;
+	int on = 1, failed = 0;
+	int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return errno;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+	if (bind(fd, (const struct sockaddr *)&address, len) < 0 || listen(fd, 1) < 0)
+		failed = errno;
+	close(fd);
+	return failed;
+}
+
+static void block_frontend(struct engine *engine, struct str name, struct str address,
+			   struct str port, int why)
+{
+	struct arena *arena = arena_new();
+	const char *remedy = why == EACCES	? "run as root, or with CAP_NET_BIND_SERVICE" :
+			     why == EADDRINUSE	? "another program listens there: stop it, or "
+						  "change the listener's port" :
+			     why == EADDRNOTAVAIL ? "this host does not have the address" :
+						    "see the Gateway's spec.addresses and ports";
+	struct str text = arena_strf(arena, "cannot bind " STR_FMT ":" STR_FMT ": %s; %s",
+				     STR_ARG(address), STR_ARG(port), strerror(why), remedy);
+	if (!map_get(engine->state->blocked, name))
+		engine_event(engine, "bind", false, STR_FMT ": " STR_FMT, STR_ARG(name),
+			     STR_ARG(text));
+	state_put_str(engine->state->blocked, name, text);
+	arena_free(arena);
+}
+
+void engine_test_binds(struct engine *engine)
+{
+	struct map_entry *at = map_first(engine->state->tables[PLAN_FRONTEND]);
+	for (; at; at = map_next(at)) {
+		struct frontend_value frontend;
+		uint64_t port = 0;
+		int failed = 0;
+		if (!frontend_parse(*(struct str *)map_value(at), &frontend) ||
+		    !str_u64(frontend.port, 65535, &port))
+			continue;
+		struct str rest = frontend.addresses, address = STR_NONE;
+		while (rest.n > 0 && !failed) {
+			address = str_cut(&rest, ',');
+			failed = try_bind(address, (uint16_t)port);
+		}
+		if (failed)
+			block_frontend(engine, map_key(at), address, frontend.port, failed);
+		else
+			state_del_str(engine->state->blocked, map_key(at));
+	}
+}

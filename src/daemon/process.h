@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Processes that we look after: started by us, or found running and adopted.
+ *
+ * An adopted one is watched through a pidfd, so that it is seen to end although it is not our
+ * child. Started processes get a session of their own: neither a terminal's Ctrl-C nor our own
+ * death reaches them. The loop must be libev's default loop, which reaps children. */
+#pragma once
+
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "base/str.h"
+
+struct ev_loop;
+struct process;
+
+/* Called from the loop when the process has ended. how: "exit status 1", "signal 9", or
+ * "ended" for one that is not our child. The process object may be started again or freed. */
+typedef void (*process_ended_fn)(void *user, const char *how);
+
+struct process *process_new(struct ev_loop *loop, process_ended_fn ended, void *user);
+/* Does not end the process itself. Accepts NULL. */
+void process_free(struct process *process);
+
+/* argv[0] is searched in PATH. Standard error is ours; standard input is /dev/null. */
+bool process_start(struct process *process, char *const argv[], struct error *err) must_check;
+
+/* Looks after a process that runs already. False when pid is not alive or its command line
+ * does not contain `mark` (the path of a file of our run directory). */
+bool process_adopt(struct process *process, pid_t pid, const char *mark);
+
+/* 0 when none runs. */
+pid_t process_pid(const struct process *process);
+void process_signal(const struct process *process, int signal);
+
+/* Runs a short command to its end, from the loop; output (both streams, at most 64 KiB) and
+ * success are delivered later. */
+typedef void (*process_output_fn)(void *user, struct str output, bool success);
+bool process_run(struct ev_loop *loop, char *const argv[], process_output_fn done, void *user,
+		 struct error *err) must_check;
+
+/* The same, waiting for it: only before the loop runs. ret_output: NUL-terminated. */
+bool process_run_wait(char *const argv[], char *ret_output, size_t output_bytes,
+		      struct error *err) must_check;

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files written by a thread, so that the loop never waits for a disk.
+ *
+ * A file is replaced as a whole: temporary file, (fsync,) rename. Jobs for one path coalesce:
+ * only the newest content is written. A job that fails (disk full, read-only) is kept and
+ * tried again every few seconds; the loop is told of each change between failing and working.
+ * The number of waiting jobs is bounded by the number of paths. */
+#pragma once
+
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "base/str.h"
+
+struct ev_loop;
+struct writer;
+
+/* Called from the loop when writing begins to fail (err) and when it works again (NULL). */
+typedef void (*writer_state_fn)(void *user, const struct error *err);
+
+struct writer *writer_new(struct ev_loop *loop, writer_state_fn state, void *user,
+			  struct error *err);
+/* Writes what waits (once), then ends the thread. Accepts NULL. */
+void writer_free(struct writer *writer);
+
+/* path and data are copied. durable: fsync before the rename. */
+void writer_put(struct writer *writer, const char *path, struct str data, mode_t mode,
+		bool durable);
+void writer_remove(struct writer *writer, const char *path);
+
+/* Jobs not done yet, those being retried included. */
+size_t writer_pending(struct writer *writer);
+
+/* The same in the calling thread, at once (before HAProxy's first start). */
+bool file_replace(const char *path, struct str data, mode_t mode, bool durable,
+		  struct error *err) must_check;

@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "haproxy/readback.h"
+
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <stdarg.h>
+
+#include "haproxy/render.h"
+
+static void found(struct readback *rb, const char *fmt, ...) printf_like(2, 3);
+
+static void found(struct readback *rb, const char *fmt, ...)
+{
+	rb->found++;
+	if (!rb->differences)
+		return;
+	char text[600];
+	va_list args;
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	sb_adds(rb->differences, text);
+	sb_addc(rb->differences, '\n');
+}
+
+/* ---- backends ---- */
+
+static void learn_spare(struct readback *rb, const struct image_entry *entry)
+{
+	struct str digits = str_sub(entry->value, strlen("spare-"), entry->value.n);
+	uint64_t spare;
+	if (!str_starts(entry->value, STR("spare-")) ||
+	    !str_u64(digits, rb->state->spare_count - 1u, &spare) || rb->state->spare_count == 0)
+		return;
+	const struct place *place = state_find_place(rb->state, entry->key);
+	if (!place || place->kind != PLACE_SPARE || place->spare != spare) {
+		state_drop_place(rb->state, entry->key);
+		state_set_place(rb->state, entry->key, PLACE_SPARE, (unsigned)spare);
+	}
+}
+
+/* Forgets places that HAProxy does not have (any more), learns those it has. */
+static void learn_place(struct readback *rb, struct str backend, bool listed)
+{
+	const struct place *place = state_find_place(rb->state, backend);
+	if (place && place->kind != PLACE_SPARE && !listed) {
+		found(rb, "backend " STR_FMT ": not in HAProxy", STR_ARG(backend));
+		state_drop_place(rb->state, backend);
+	} else if (!place && listed) {
+		state_set_place(rb->state, backend,
+				rb->state->caps.add_backend ? PLACE_DYNAMIC : PLACE_STATIC, 0);
+	}
+}
+
+static void repair_place(struct readback *rb, struct str backend)
+{
+	if (state_find_place(rb->state, backend) || !rb->commands)
+		return;
+	if (!command_backend_add(rb->commands, rb->state, backend))
+		rb->need_reload = true;
+}
+
+bool readback_backends(struct readback *rb, struct str backends, struct str spares,
+		       struct error *err)
+{
+	struct arena *arena = arena_new();
+	struct map *listed = map_new();
+	struct str *lines;
+	size_t count = reply_lines(arena, backends, &lines);
+	for (size_t i = 0; i < count; i++)
+		map_put(listed, lines[i], listed);
+	struct image_entry *entries = NULL;
+	size_t entry_count = 0;
+	bool ok = rb->state->caps.add_backend ||
+		  reply_map(arena, spares, &entries, &entry_count, err);
+	if (ok && map_count(listed) == 0)
+		ok = error_set(err, ERR_PROTO, "'show backend' lists nothing");
+	for (size_t i = 0; ok && i < entry_count; i++)
+		learn_spare(rb, &entries[i]);
+	struct map_entry *at = ok ? map_first(rb->state->tables[PLAN_BACKEND]) : NULL;
+	for (; at; at = map_next(at)) {
+		learn_place(rb, map_key(at), map_get(listed, map_key(at)) != NULL);
+		repair_place(rb, map_key(at));
+	}
+	map_free(listed, NULL);
+	arena_free(arena);
+	return ok;
+}
+
+/* ---- servers ---- */
+
+static unsigned wanted_admin(const struct state *state, struct str key)
+{
+	struct str override = state_map_str(state->overrides, key);
+	return str_is(override, "maint") ? ADMIN_MAINT : str_is(override, "drain") ? ADMIN_DRAIN : 0;
+}
+
+static void compare_server(struct readback *rb, struct str key, const struct server_value *want,
+			   const struct live_server *live)
+{
+	bool address = !str_eq(want->address, live->address) || want->port != live->port;
+	if (address) {
+		found(rb, "server " STR_FMT ": HAProxy has " STR_FMT ":%u, plan has " STR_FMT,
+		      STR_ARG(key), STR_ARG(live->address), live->port, STR_ARG(want->endpoint));
+	}
+	if (want->weight != live->weight)
+		found(rb, "server " STR_FMT ": HAProxy has weight %u, plan has %u", STR_ARG(key),
+		      live->weight, (unsigned)want->weight);
+	unsigned admin = wanted_admin(rb->state, key);
+	bool wrong_state = (live->admin & (ADMIN_MAINT | ADMIN_DRAIN)) != admin;
+	if (wrong_state)
+		found(rb, "server " STR_FMT ": HAProxy has admin state %u, plan has %u",
+		      STR_ARG(key), live->admin, admin);
+	if (!rb->commands || !(address || wrong_state || want->weight != live->weight))
+		return;
+	char old[400];
+	snprintf(old, sizeof(old), STR_FMT ":%u %u", STR_ARG(address ? STR("?") : want->address),
+		 (unsigned)want->port, live->weight);
+	struct str value = state_get(rb->state, PLAN_SERVER, key);
+	if (address)
+		command_server_set(rb->commands, rb->state, key, value, STR_NONE);
+	else if (want->weight != live->weight)
+		command_server_set(rb->commands, rb->state, key, value, str_of(old));
+	if (wrong_state && admin == ADMIN_DRAIN)
+		command_server_state(rb->commands, rb->state, key, "ready");
+	if (wrong_state)
+		command_server_state(rb->commands, rb->state, key,
+				     admin == ADMIN_MAINT ? "maint" :
+				     admin == ADMIN_DRAIN ? "drain" :
+							    "ready");
+}
+
+/* A server the plan does not have: to maint, and deleted later. */
+static void extra_server(struct readback *rb, struct str key, const struct live_server *live)
+{
+	struct slot *slot = state_find_slot(rb->state, key);
+	if (slot && slot->leaving && (live->admin & ADMIN_MAINT))
+		return;
+	found(rb, "server " STR_FMT ": not in the plan", STR_ARG(key));
+	if (!rb->commands)
+		return;
+	slot = state_slot(rb->state, key);
+	slot->id = live->id;
+	slot->due_ms = rb->now_ms;
+	command_server_maint(rb->commands, rb->state, key);
+}
+
+static void missing_server(struct readback *rb, struct str key, struct str value)
+{
+	found(rb, "server " STR_FMT ": not in HAProxy", STR_ARG(key));
+	if (!rb->commands || !state_find_place(rb->state, str_sub(key, 0, str_chr(key, '/', 0))))
+		return;
+	state_drop_slot(rb->state, key); /* an id is never used twice */
+	command_server_add(rb->commands, rb->state, key, value);
+}
+
+static bool is_ours(const struct state *state, struct str backend)
+{
+	return state_get(state, PLAN_BACKEND, backend).p || state_find_place(state, backend);
+}
+
+static void compare_live_server(struct readback *rb, struct map *seen, struct arena *arena,
+				const struct live_server *live)
+{
+	struct str name, server;
+	server_key_split(live->key, &name, &server);
+	if (live->id >= rb->state->next_id)
+		rb->state->next_id = live->id + 1;
+	struct str backend = state_backend_of(rb->state, name);
+	if (!backend.p || !is_ours(rb->state, backend))
+		return;
+	/* A backend moved to its own name leaves servers under the spare's: not seen here. */
+	if (!str_eq(state_live_name(rb->state, arena, backend), name))
+		return;
+	struct str key = arena_strf(arena, STR_FMT "/" STR_FMT, STR_ARG(backend), STR_ARG(server));
+	map_put(seen, key, seen);
+	struct server_value want;
+	struct str value = state_get(rb->state, PLAN_SERVER, key);
+	if (!value.p || !server_parse(value, &want)) {
+		extra_server(rb, key, live);
+		return;
+	}
+	struct slot *slot = state_slot(rb->state, key);
+	slot->id = live->id;
+	slot->leaving = false;
+	compare_server(rb, key, &want, live);
+}
+
+bool readback_servers(struct readback *rb, struct str reply, struct error *err)
+{
+	struct arena *arena = arena_new();
+	struct live_server *servers = NULL;
+	size_t count = 0;
+	bool ok = reply_servers(arena, reply, &servers, &count, err);
+	struct map *seen = map_new();
+	for (size_t i = 0; ok && i < count; i++)
+		compare_live_server(rb, seen, arena, &servers[i]);
+	struct map_entry *at = ok ? map_first(rb->state->tables[PLAN_SERVER]) : NULL;
+	for (; at; at = map_next(at)) {
+		struct server_value want;
+		struct str value = *(struct str *)map_value(at);
+		if (!map_get(seen, map_key(at)) && server_parse(value, &want))
+			missing_server(rb, map_key(at), value);
+	}
+	map_free(seen, NULL);
+	arena_free(arena);
+	return ok;
+}
+
+/* ---- maps ---- */
+
+static void map_missing(struct readback *rb, struct str file, const struct image_entry *want)
+{
+	found(rb, "map " STR_FMT " " STR_FMT ": HAProxy has nothing, plan has " STR_FMT,
+	      STR_ARG(file), STR_ARG(want->key), STR_ARG(want->value));
+	if (rb->commands)
+		command_map_add(rb->commands, rb->state, file, want->key, want->value);
+}
+
+static void map_extra(struct readback *rb, struct str file, const struct image_entry *live)
+{
+	if (state_is_leaving(rb->state, file, live->key))
+		return;
+	found(rb, "map " STR_FMT " " STR_FMT ": HAProxy has " STR_FMT ", plan has nothing",
+	      STR_ARG(file), STR_ARG(live->key), STR_ARG(live->value));
+	if (rb->commands)
+		command_map_del(rb->commands, rb->state, file, live->key);
+}
+
+/* live[0, copies) have one key: the wanted one. */
+static void map_both(struct readback *rb, struct str file, const struct image_entry *want,
+		     const struct image_entry *live, size_t copies)
+{
+	bool same = true;
+	for (size_t i = 0; i < copies; i++)
+		same = same && str_eq(live[i].value, want->value);
+	if (same && copies == 1)
+		return;
+	found(rb, "map " STR_FMT " " STR_FMT ": HAProxy has " STR_FMT "%s, plan has " STR_FMT,
+	      STR_ARG(file), STR_ARG(want->key), STR_ARG(live->value),
+	      copies > 1 ? " and more" : "", STR_ARG(want->value));
+	if (!rb->commands)
+		return;
+	if (copies == 1) {
+		command_map_set(rb->commands, rb->state, file, want->key, want->value);
+	} else {
+		command_map_del(rb->commands, rb->state, file, want->key);
+		command_map_add(rb->commands, rb->state, file, want->key, want->value);
+	}
+}
+
+bool readback_map(struct readback *rb, const struct image_map *want, struct str reply,
+		  struct error *err)
+{
+	struct arena *arena = arena_new();
+	struct image_entry *live = NULL;
+	size_t live_count = 0;
+	bool ok = reply_map(arena, reply, &live, &live_count, err);
+	size_t w = 0, l = 0;
+	while (ok && (w < want->count || l < live_count)) {
+		int order = w == want->count  ? 1 :
+			    l == live_count ? -1 :
+						str_cmp(want->entries[w].key, live[l].key);
+		if (order < 0) {
+			map_missing(rb, want->file, &want->entries[w++]);
+		} else if (order > 0) {
+			map_extra(rb, want->file, &live[l++]);
+		} else {
+			size_t copies = 1;
+			while (l + copies < live_count &&
+			       str_eq(live[l + copies].key, live[l].key))
+				copies++;
+			map_both(rb, want->file, &want->entries[w++], &live[l], copies);
+			l += copies;
+		}
+	}
+	arena_free(arena);
+	return ok;
+}
+
+static size_t leaving_count(const struct state *state, struct str file)
+{
+	size_t count = 0;
+	struct map_entry *at = map_first(state->leaving);
+	for (; at; at = map_next(at)) {
+		struct str rest = map_key(at);
+		count += str_eq(str_cut(&rest, ' '), file);
+	}
+	return count;
+}
+
+void readback_counts(struct readback *rb, const struct image *image, struct str reply,
+		     void (*suspect)(void *user, struct str file), void *user)
+{
+	struct arena *arena = arena_new();
+	struct map *counts = reply_map_counts(reply);
+	for (size_t i = 0; i < image->count; i++) {
+		const struct image_map *want = &image->maps[i];
+		struct str path = render_map_path(rb->state, arena, want->file);
+		uintptr_t live = (uintptr_t)map_get(counts, path);
+		/* A map that no line of the configuration uses is not there: fine. */
+		if (live != 0 &&
+		    live - 1 != want->count + leaving_count(rb->state, want->file))
+			suspect(user, want->file);
+	}
+	map_free(counts, NULL);
+	arena_free(arena);
+}
+
+/* ---- certificates ---- */
+
+bool readback_pem_fingerprint(struct str pem, char ret_hex[41])
+{
+	BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.n);
+	X509 *cert = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned n = 0;
+	bool ok = cert && X509_digest(cert, EVP_sha1(), digest, &n) == 1 && n == 20;
+	for (unsigned i = 0; ok && i < n; i++)
+		snprintf(ret_hex + 2 * i, 3, "%02X", digest[i]);
+	X509_free(cert);
+	BIO_free(bio);
+	return ok;
+}
+
+void readback_cert(struct readback *rb, struct str path, struct str pem, bool present,
+		   struct str fingerprint)
+{
+	char want[41];
+	if (!readback_pem_fingerprint(pem, want))
+		return;
+	if (!present) {
+		found(rb, "certificate " STR_FMT ": not in HAProxy", STR_ARG(path));
+		if (rb->commands)
+			command_cert_new(rb->commands, path, pem);
+	} else if (!str_is(fingerprint, want)) {
+		found(rb, "certificate " STR_FMT ": HAProxy has " STR_FMT ", plan has %s",
+		      STR_ARG(path), STR_ARG(fingerprint), want);
+		if (rb->commands)
+			command_cert_set(rb->commands, path, pem);
+	}
+}
+
+static struct str first_word(struct str line)
+{
+	return str_cut(&line, ' ');
+}
+
+void readback_crt_list(struct readback *rb, struct str frontend, struct str reply)
+{
+	struct arena *arena = arena_new();
+	struct str list = render_crt_list_path(rb->state, arena, frontend), *live, *want;
+	struct sb sb;
+	sb_init(&sb, 1 << 26);
+	render_crt_list(rb->state, frontend, &sb);
+	size_t live_count = reply_lines(arena, reply, &live);
+	size_t want_count = reply_lines(arena, sb_str(&sb), &want);
+	sb_fini(&sb);
+	struct map *lines = map_new();
+	for (size_t i = 0; i < live_count; i++)
+		map_put(lines, live[i], lines);
+	/* Adds before deletions: a name is never without a certificate. */
+	for (size_t i = 0; i < want_count; i++) {
+		if (map_del(lines, want[i]))
+			continue;
+		found(rb, "crt-list " STR_FMT ": HAProxy lacks " STR_FMT, STR_ARG(frontend),
+		      STR_ARG(want[i]));
+		struct str path = first_word(want[i]);
+		if (rb->commands)
+			command_crt_list_add(rb->commands, list, path,
+					     str_sub(want[i], path.n, want[i].n));
+	}
+	for (struct map_entry *at = map_first(lines); at; at = map_next(at)) {
+		found(rb, "crt-list " STR_FMT ": not in the plan: " STR_FMT, STR_ARG(frontend),
+		      STR_ARG(map_key(at)));
+		if (rb->commands)
+			command_crt_list_del(rb->commands, list, first_word(map_key(at)));
+	}
+	map_free(lines, NULL);
+	arena_free(arena);
+}

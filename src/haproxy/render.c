@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "haproxy/render.h"
+
+#include "base/digest.h"
+#include "haproxy/template.h"
+#include "model/limits.h"
+
+struct render {
+	const struct state *state;
+	const struct render_options *options;
+	struct arena *arena;
+	struct str frontend; /* being rendered */
+	struct frontend_value value;
+	struct str backend;
+	struct map_entry **servers; /* all, sorted */
+	size_t server_count, server_at;
+};
+
+static struct str number(struct arena *arena, unsigned value)
+{
+	return arena_strf(arena, "%u", value);
+}
+
+struct str render_cert_path(const struct state *state, struct arena *arena, struct str name)
+{
+	return arena_strf(arena, "%s/certs/" STR_FMT ".pem", state->run_dir, STR_ARG(name));
+}
+
+struct str render_default_path(const struct state *state, struct arena *arena,
+			       struct str frontend)
+{
+	return arena_strf(arena, "%s/certs/" STR_FMT ".default.pem", state->run_dir,
+			  STR_ARG(frontend));
+}
+
+struct str render_crt_list_path(const struct state *state, struct arena *arena,
+				struct str frontend)
+{
+	return arena_strf(arena, "%s/certs/" STR_FMT ".crt-list", state->run_dir,
+			  STR_ARG(frontend));
+}
+
+struct str render_map_path(const struct state *state, struct arena *arena, struct str file)
+{
+	return arena_strf(arena, "%s/maps/" STR_FMT, state->run_dir, STR_ARG(file));
+}
+
+struct str render_sni_filters(struct arena *arena, struct str value)
+{
+	if (str_empty(value) || str_is(value, "-"))
+		return STR("");
+	return arena_strf(arena, " " STR_FMT, STR_ARG(value));
+}
+
+/* ---- base ---- */
+
+static void base_block(void *user, const struct template_fill *fill, struct str name,
+		       struct str text)
+{
+	const struct render *r = user;
+	const struct render_options *o = r->options;
+	bool wanted = (str_is(name, "USER") && o->user) || (str_is(name, "GROUP") && o->group) ||
+		      (str_is(name, "THREADS") && o->threads > 0) ||
+		      (str_is(name, "MAXCONN") && o->maxconn > 0) ||
+		      (str_is(name, "LOG") && o->log_target) ||
+		      (str_is(name, "ACCESS_LOG") && o->access_log && o->log_target);
+	if (wanted)
+		template_block(fill, NULL, text);
+}
+
+static void render_base(struct render *r, struct sb *out)
+{
+	const struct render_options *o = r->options;
+	bool spop = r->state->caps.major > 3 ||
+		    (r->state->caps.major == 3 && r->state->caps.minor >= 1);
+	const struct template_value values[] = {
+		{ "RUN", str_of(r->state->run_dir) },
+		{ "USER", str_of(o->user) },
+		{ "GROUP", str_of(o->group) },
+		{ "THREADS", number(r->arena, o->threads) },
+		{ "MAXCONN", number(r->arena, o->maxconn) },
+		{ "LOG_TARGET", str_of(o->log_target) },
+		{ "SPOP_MODE", spop ? STR("spop") : STR("tcp") },
+		{ 0 },
+	};
+	struct template_fill fill = { out, values, NULL, base_block, r };
+	template_fill(&fill, str_of(template_base_cfg));
+}
+
+/* ---- frontends ---- */
+
+static struct str tls_options(struct render *r)
+{
+	if (!r->value.https)
+		return STR("");
+	bool has_default = state_get(r->state, PLAN_DEFAULT_CERT, r->frontend).p;
+	struct str list = render_crt_list_path(r->state, r->arena, r->frontend);
+	return arena_strf(r->arena, " ssl crt-list " STR_FMT " alpn h2,http/1.1%s",
+			  STR_ARG(list), has_default ? "" : " strict-sni");
+}
+
+static void bind_lines(struct render *r, const struct template_fill *fill, struct str text)
+{
+	struct str rest = r->value.addresses;
+	while (rest.n > 0) {
+		struct str address = str_cut(&rest, ',');
+		const struct template_value values[] = {
+			{ "ADDRESS", arena_strf(r->arena, STR_FMT ":" STR_FMT, STR_ARG(address),
+						STR_ARG(r->value.port)) },
+			{ "TLS", tls_options(r) },
+			{ 0 },
+		};
+		template_block(fill, values, text);
+	}
+}
+
+static void numbered(struct render *r, const struct template_fill *fill, struct str text,
+		     unsigned from, unsigned to)
+{
+	for (unsigned n = from; n <= to; n++) {
+		const struct template_value values[] = {
+			{ "N", number(r->arena, n) },
+			{ "FIELD", number(r->arena, n + 2) },
+			{ 0 },
+		};
+		template_block(fill, values, text);
+	}
+}
+
+static void header_line(struct render *r, const struct template_fill *fill, struct str text,
+			const char *dir, const char *op, struct str name)
+{
+	(void)r;
+	const struct template_value values[] = {
+		{ "DIRECTION", str_of(strcmp(dir, "req") == 0 ? "request" : "response") },
+		{ "DIR", str_of(dir) },
+		{ "OP", str_of(op) },
+		{ "NAME", name },
+		{ 0 },
+	};
+	template_block(fill, values, text);
+}
+
+static void header_bin_lines(struct render *r, const struct template_fill *fill, struct str text)
+{
+	static const char *const dirs[] = { "req", "res" }, *const ops[] = { "set", "add", "del" };
+	if (!r->state->caps.headers_bin)
+		return;
+	for (size_t d = 0; d < 2; d++) {
+		for (size_t o = 0; o < 3; o++)
+			header_line(r, fill, text, dirs[d], ops[o], STR_NONE);
+	}
+}
+
+/* DIR/OP/name of FILTER/DIR/OP/name. */
+static struct str header_triple(struct str key)
+{
+	return str_sub(key, str_chr(key, '/', 0) + 1, key.n);
+}
+
+/* The (direction, operation, name) of all filters, once each, sorted. */
+static struct map_entry **header_triples(const struct state *state, struct map **ret_map)
+{
+	struct map *triples = map_new();
+	struct map_entry *at = map_first(state->tables[PLAN_HEADER]);
+	for (; at; at = map_next(at))
+		map_put(triples, header_triple(map_key(at)), triples);
+	*ret_map = triples;
+	return map_sorted(triples);
+}
+
+static void header_name_lines(struct render *r, const struct template_fill *fill,
+			      struct str text, bool del)
+{
+	if (r->state->caps.headers_bin)
+		return;
+	struct map *triples;
+	struct map_entry **sorted = header_triples(r->state, &triples);
+	for (size_t i = 0; i < map_count(triples); i++) {
+		struct str rest = map_key(sorted[i]);
+		struct str dir = str_cut(&rest, '/');
+		struct str op = str_cut(&rest, '/');
+		if (str_is(op, "del") == del)
+			header_line(r, fill, text, str_is(dir, "req") ? "req" : "res",
+				    str_is(op, "set") ? "set" : str_is(op, "add") ? "add" : "del",
+				    rest);
+	}
+	free(sorted);
+	map_free(triples, NULL);
+}
+
+static void frontend_block(void *user, const struct template_fill *fill, struct str name,
+			   struct str text)
+{
+	struct render *r = user;
+	if (str_is(name, "BIND"))
+		bind_lines(r, fill, text);
+	else if (str_is(name, "TLS_ACLS") || str_is(name, "TLS"))
+		numbered(r, fill, text, 1, r->value.https ? 1 : 0);
+	else if (str_is(name, "LABEL") || str_is(name, "LISTENER"))
+		numbered(r, fill, text, 2, MAX_WILDCARD_LABELS + 1);
+	else if (str_is(name, "ROUND"))
+		numbered(r, fill, text, 1, MAX_LIST_SEGMENTS);
+	else if (str_is(name, "SEGMENT"))
+		numbered(r, fill, text, 0, MAX_REWRITE_SEGMENTS);
+	else if (str_is(name, "HEADER_BIN"))
+		header_bin_lines(r, fill, text);
+	else if (str_is(name, "HEADER_SET"))
+		header_name_lines(r, fill, text, false);
+	else if (str_is(name, "HEADER_DEL"))
+		header_name_lines(r, fill, text, true);
+	else if (str_is(name, "SPARE"))
+		numbered(r, fill, text, 1, r->state->caps.add_backend ? 0 : 1);
+}
+
+/* ":8080" where a redirect to the same listener has to name the port. */
+static struct str port_suffix(struct render *r)
+{
+	if (str_is(r->value.port, r->value.https ? "443" : "80"))
+		return STR("");
+	return arena_strf(r->arena, ":" STR_FMT, STR_ARG(r->value.port));
+}
+
+static void render_frontend(struct render *r, struct sb *out)
+{
+	const struct template_value values[] = {
+		{ "FRONTEND", r->frontend },
+		{ "RUN", str_of(r->state->run_dir) },
+		{ "MAPS", arena_strf(r->arena, "%s/maps", r->state->run_dir) },
+		{ "SCHEME", r->value.https ? STR("https") : STR("http") },
+		{ "PORT_SUFFIX", port_suffix(r) },
+		{ "DIRECT", r->value.https ? STR(" direct") : STR("") },
+		{ 0 },
+	};
+	struct template_fill fill = { out, values, NULL, frontend_block, r };
+	sb_addc(out, '\n');
+	template_fill(&fill, str_of(template_frontend_cfg));
+}
+
+static void render_frontends(struct render *r, struct sb *out)
+{
+	size_t count = map_count(r->state->tables[PLAN_FRONTEND]);
+	struct map_entry **sorted = map_sorted(r->state->tables[PLAN_FRONTEND]);
+	for (size_t i = 0; i < count; i++) {
+		r->frontend = map_key(sorted[i]);
+		if (!map_get(r->state->blocked, r->frontend) &&
+		    frontend_parse(*(struct str *)map_value(sorted[i]), &r->value))
+			render_frontend(r, out);
+	}
+	free(sorted);
+}
+
+/* ---- backends ---- */
+
+static struct str server_options(struct render *r, struct str key)
+{
+	bool h2c = state_backend_is_h2c(r->state, r->backend);
+	bool maint = str_is(state_map_str(r->state->overrides, key), "maint");
+	return arena_strf(r->arena, "%s%s", h2c ? " proto h2" : "", maint ? " disabled" : "");
+}
+
+static void server_line(struct render *r, const struct template_fill *fill, struct str text,
+			struct map_entry *entry)
+{
+	struct str backend, name, key = map_key(entry);
+	struct server_value server;
+	server_key_split(key, &backend, &name);
+	if (!server_parse(*(struct str *)map_value(entry), &server))
+		return;
+	const struct slot *slot = state_find_slot(r->state, key);
+	const struct template_value values[] = {
+		{ "SERVER", name },
+		{ "ADDRESS", server.endpoint },
+		{ "WEIGHT", number(r->arena, (unsigned)server.weight) },
+		{ "ID", number(r->arena, slot ? slot->id : 1) },
+		{ "OPTIONS", server_options(r, key) },
+		{ 0 },
+	};
+	template_block(fill, values, text);
+}
+
+/* Servers are sorted by BACKEND/SERVER, but "a-b/x" sorts before "a/x": they are found by
+ * their place behind the prefix, not by walking both lists at once. */
+static size_t first_server(const struct render *r, struct str prefix)
+{
+	size_t low = 0, high = r->server_count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (str_cmp(map_key(r->servers[middle]), prefix) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static void backend_block(void *user, const struct template_fill *fill, struct str name,
+			  struct str text)
+{
+	struct render *r = user;
+	(void)name;
+	if (str_empty(r->backend))
+		return;
+	struct str prefix = arena_strf(r->arena, STR_FMT "/", STR_ARG(r->backend));
+	for (size_t i = first_server(r, prefix); i < r->server_count; i++) {
+		if (!str_starts(map_key(r->servers[i]), prefix))
+			break;
+		server_line(r, fill, text, r->servers[i]);
+	}
+}
+
+static void render_backend(struct render *r, struct str name, struct sb *out)
+{
+	const struct template_value values[] = { { "BACKEND", name }, { 0 } };
+	struct template_fill fill = { out, values, NULL, backend_block, r };
+	template_fill(&fill, str_of(template_backend_cfg));
+}
+
+static void render_backends(struct render *r, struct sb *out)
+{
+	r->server_count = map_count(r->state->tables[PLAN_SERVER]);
+	r->servers = map_sorted(r->state->tables[PLAN_SERVER]);
+	size_t count = map_count(r->state->tables[PLAN_BACKEND]);
+	struct map_entry **sorted = map_sorted(r->state->tables[PLAN_BACKEND]);
+	sb_addc(out, '\n');
+	for (size_t i = 0; i < count; i++) {
+		r->backend = map_key(sorted[i]);
+		render_backend(r, r->backend, out);
+	}
+	r->backend = STR_NONE;
+	for (unsigned i = 0; i < r->state->spare_count; i++)
+		render_backend(r, arena_strf(r->arena, "spare-%u", i), out);
+	free(sorted);
+	free(r->servers);
+}
+
+/* ---- whole files ---- */
+
+void render_cfg(const struct state *state, const struct render_options *options,
+		struct sb *out)
+{
+	struct render r = { .state = state, .options = options, .arena = arena_new() };
+	render_base(&r, out);
+	render_frontends(&r, out);
+	render_backends(&r, out);
+	arena_free(r.arena);
+}
+
+void render_spoe(struct sb *out)
+{
+	sb_adds(out, template_agent_spoe);
+}
+
+void render_crt_list(const struct state *state, struct str frontend, struct sb *out)
+{
+	struct arena *arena = arena_new();
+	/* The first line is served when no filter matches; "!*" keeps it from matching. */
+	if (state_get(state, PLAN_DEFAULT_CERT, frontend).p) {
+		struct str path = render_default_path(state, arena, frontend);
+		sb_addf(out, STR_FMT " !*\n", STR_ARG(path));
+	}
+	struct str prefix = arena_strf(arena, STR_FMT " ", STR_ARG(frontend));
+	size_t count = map_count(state->tables[PLAN_SNI]);
+	struct map_entry **sorted = map_sorted(state->tables[PLAN_SNI]);
+	for (size_t i = 0; i < count; i++) {
+		struct str key = map_key(sorted[i]);
+		if (!str_starts(key, prefix))
+			continue;
+		struct str name = str_sub(key, prefix.n, key.n);
+		if (!state_get(state, PLAN_CERTIFICATE, name).p)
+			continue;
+		struct str path = render_cert_path(state, arena, name);
+		struct str filters =
+			render_sni_filters(arena, *(struct str *)map_value(sorted[i]));
+		sb_addf(out, STR_FMT STR_FMT "\n", STR_ARG(path), STR_ARG(filters));
+	}
+	free(sorted);
+	arena_free(arena);
+}
+
+void render_schema_digest(const struct state *state, const struct render_options *options,
+			  char ret_hex[DIGEST_HEX_BYTES + 1])
+{
+	struct render r = { .state = state, .options = options, .arena = arena_new() };
+	struct sb sb;
+	sb_init(&sb, 1 << 28);
+	render_base(&r, &sb);
+	render_frontends(&r, &sb);
+	render_spoe(&sb);
+	sb_addf(&sb, "spares %u\n", state->spare_count);
+	digest_hex(sb_str(&sb), ret_hex);
+	sb_fini(&sb);
+	arena_free(r.arena);
+}
+
+static bool header_name_known(const struct state *state, struct str key)
+{
+	struct map_entry *at = map_first(state->tables[PLAN_HEADER]);
+	for (; at; at = map_next(at)) {
+		if (str_eq(header_triple(map_key(at)), header_triple(key)))
+			return true;
+	}
+	return false;
+}
+
+bool render_needs_reload(const struct state *state, const struct change *change, char *text,
+			 size_t text_bytes)
+{
+	switch (change->table) {
+	case PLAN_FRONTEND:
+		snprintf(text, text_bytes, "frontend " STR_FMT, STR_ARG(change->key));
+		return true;
+	case PLAN_LISTENER:
+		snprintf(text, text_bytes, "listener " STR_FMT, STR_ARG(change->key));
+		return true;
+	case PLAN_DEFAULT_CERT:
+		snprintf(text, text_bytes, "default certificate of " STR_FMT,
+			 STR_ARG(change->key));
+		return change->op != CHANGE_SET;
+	case PLAN_HEADER: {
+		struct str rest = header_triple(change->key);
+		str_cut(&rest, '/');
+		str_cut(&rest, '/');
+		snprintf(text, text_bytes, "header name " STR_FMT, STR_ARG(rest));
+		return change->op == CHANGE_ADD && !state->caps.headers_bin &&
+		       !header_name_known(state, change->key);
+	}
+	default:
+		return false;
+	}
+}

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "haproxy/state.h"
+
+struct state *state_new(const struct haproxy_caps *caps, const char *run_dir)
+{
+	struct state *state = xcalloc(1, sizeof(*state));
+	state->caps = *caps;
+	state->run_dir = xstrndup(run_dir, strlen(run_dir));
+	for (int i = 0; i < PLAN_TABLE_COUNT; i++)
+		state->tables[i] = map_new();
+	state->places = map_new();
+	state->slots = map_new();
+	state->overrides = map_new();
+	state->blocked = map_new();
+	state->leaving = map_new();
+	state->next_id = 1;
+	return state;
+}
+
+void state_free(struct state *state)
+{
+	if (!state)
+		return;
+	for (int i = 0; i < PLAN_TABLE_COUNT; i++)
+		map_free(state->tables[i], free);
+	map_free(state->places, free);
+	map_free(state->slots, free);
+	map_free(state->overrides, free);
+	map_free(state->blocked, free);
+	map_free(state->leaving, free);
+	free(state->spare_used);
+	free(state->run_dir);
+	free(state);
+}
+
+void state_put_str(struct map *map, struct str key, struct str value)
+{
+	struct str *copy = xmalloc(sizeof(*copy) + value.n + 1);
+	char *text = (char *)(copy + 1);
+	if (value.n > 0)
+		memcpy(text, value.p, value.n);
+	text[value.n] = '\0';
+	*copy = (struct str){ text, value.n };
+	free(map_put(map, key, copy));
+}
+
+struct str state_map_str(const struct map *map, struct str key)
+{
+	const struct str *value = map_get(map, key);
+	return value ? *value : STR_NONE;
+}
+
+void state_del_str(struct map *map, struct str key)
+{
+	free(map_del(map, key));
+}
+
+struct str state_get(const struct state *state, enum plan_table table, struct str key)
+{
+	return state_map_str(state->tables[table], key);
+}
+
+void state_load(struct state *state, const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->count; i++) {
+		const struct plan_entry *entry = &plan->entries[i];
+		state_put_str(state->tables[entry->table], entry->key, entry->value);
+	}
+}
+
+void state_change(struct state *state, const struct change *change)
+{
+	struct map *table = state->tables[change->table];
+	if (change->op == CHANGE_DEL)
+		state_del_str(table, change->key);
+	else
+		state_put_str(table, change->key, change->value);
+}
+
+struct plan *state_plan(const struct state *state)
+{
+	struct plan *plan = xcalloc(1, sizeof(*plan));
+	plan->arena = arena_new();
+	for (int i = 0; i < PLAN_TABLE_COUNT; i++)
+		plan->count += map_count(state->tables[i]);
+	plan->entries = arena_array(plan->arena, plan->count, sizeof(*plan->entries));
+	size_t at = 0;
+	for (int i = 0; i < PLAN_TABLE_COUNT; i++) {
+		size_t count = map_count(state->tables[i]);
+		struct map_entry **sorted = map_sorted(state->tables[i]);
+		for (size_t k = 0; k < count; k++) {
+			const struct str *value = map_value(sorted[k]);
+			plan->entries[at++] = (struct plan_entry){
+				(enum plan_table)i, arena_str(plan->arena, map_key(sorted[k])),
+				arena_str(plan->arena, *value)
+			};
+		}
+		free(sorted);
+	}
+	return plan;
+}
+
+/* ---- servers ---- */
+
+bool server_parse(struct str value, struct server_value *ret_server)
+{
+	struct server_value server = { 0 };
+	struct str rest = value;
+	server.endpoint = str_cut(&rest, ' ');
+	if (!str_u64(rest, 256, &server.weight))
+		return false;
+	size_t colon = server.endpoint.n;
+	while (colon > 0 && server.endpoint.p[colon - 1] != ':')
+		colon--;
+	if (colon < 2 ||
+	    !str_u64(str_sub(server.endpoint, colon, server.endpoint.n), 65535, &server.port))
+		return false;
+	server.address = str_sub(server.endpoint, 0, colon - 1);
+	if (str_starts(server.address, STR("[")) && str_ends(server.address, STR("]")))
+		server.address = str_sub(server.address, 1, server.address.n - 1);
+	*ret_server = server;
+	return !str_empty(server.address);
+}
+
+void server_key_split(struct str key, struct str *ret_backend, struct str *ret_server)
+{
+	*ret_server = key;
+	*ret_backend = str_cut(ret_server, '/');
+}
+
+bool state_backend_is_h2c(const struct state *state, struct str backend)
+{
+	return str_is(state_get(state, PLAN_BACKEND, backend), "h2c");
+}
+
+struct slot *state_find_slot(const struct state *state, struct str key)
+{
+	return map_get(state->slots, key);
+}
+
+struct slot *state_slot(struct state *state, struct str key)
+{
+	struct slot *slot = map_get(state->slots, key);
+	if (!slot) {
+		slot = xcalloc(1, sizeof(*slot));
+		slot->id = state->next_id++;
+		map_put(state->slots, key, slot);
+	}
+	return slot;
+}
+
+void state_drop_slot(struct state *state, struct str key)
+{
+	free(map_del(state->slots, key));
+}
+
+/* ---- backends ---- */
+
+struct place *state_find_place(const struct state *state, struct str backend)
+{
+	return map_get(state->places, backend);
+}
+
+void state_set_place(struct state *state, struct str backend, enum place_kind kind,
+		     unsigned spare)
+{
+	struct place *place = xcalloc(1, sizeof(*place));
+	place->kind = kind;
+	place->spare = spare;
+	if (kind == PLACE_SPARE && spare < state->spare_count)
+		state->spare_used[spare] = true;
+	free(map_put(state->places, backend, place));
+}
+
+void state_drop_place(struct state *state, struct str backend)
+{
+	struct place *place = map_del(state->places, backend);
+	if (place && place->kind == PLACE_SPARE && place->spare < state->spare_count)
+		state->spare_used[place->spare] = false;
+	free(place);
+}
+
+static void settle_slots(struct state *state)
+{
+	struct map *old = state->slots;
+	state->slots = map_new();
+	size_t count = map_count(state->tables[PLAN_SERVER]);
+	struct map_entry **sorted = map_sorted(state->tables[PLAN_SERVER]);
+	for (size_t i = 0; i < count; i++) {
+		struct slot *kept = map_del(old, map_key(sorted[i]));
+		if (kept) {
+			kept->leaving = false;
+			map_put(state->slots, map_key(sorted[i]), kept);
+		} else {
+			state_slot(state, map_key(sorted[i]));
+		}
+	}
+	free(sorted);
+	map_free(old, free);
+}
+
+void state_settle(struct state *state)
+{
+	map_free(state->places, free);
+	state->places = map_new();
+	if (state->spare_used)
+		memset(state->spare_used, 0, state->spare_count * sizeof(bool));
+	struct map_entry *entry = map_first(state->tables[PLAN_BACKEND]);
+	for (; entry; entry = map_next(entry))
+		state_set_place(state, map_key(entry), PLACE_STATIC, 0);
+	settle_slots(state);
+	map_free(state->leaving, free);
+	state->leaving = map_new();
+}
+
+void state_set_spares(struct state *state, unsigned count)
+{
+	state->spare_used = xrealloc(state->spare_used, (count + 1) * sizeof(bool));
+	for (unsigned i = state->spare_count; i < count; i++)
+		state->spare_used[i] = false;
+	state->spare_count = count;
+}
+
+struct str state_live_name(const struct state *state, struct arena *arena, struct str backend)
+{
+	const struct place *place = state_find_place(state, backend);
+	if (!place || place->kind != PLACE_SPARE)
+		return backend;
+	return arena_strf(arena, "spare-%u", place->spare);
+}
+
+struct str state_backend_of(const struct state *state, struct str live_name)
+{
+	uint64_t number;
+	if (!str_starts(live_name, STR("spare-")) ||
+	    !str_u64(str_sub(live_name, 6, live_name.n), UINT32_MAX, &number))
+		return live_name;
+	struct map_entry *entry = map_first(state->places);
+	for (; entry; entry = map_next(entry)) {
+		const struct place *place = map_value(entry);
+		if (place->kind == PLACE_SPARE && place->spare == number)
+			return map_key(entry);
+	}
+	return STR_NONE;
+}
+
+bool state_take_spare(struct state *state, unsigned *ret_spare)
+{
+	for (unsigned i = 0; i < state->spare_count; i++) {
+		if (!state->spare_used[i]) {
+			state->spare_used[i] = true;
+			*ret_spare = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+unsigned state_spares_free(const struct state *state)
+{
+	unsigned count = 0;
+	for (unsigned i = 0; i < state->spare_count; i++)
+		count += !state->spare_used[i];
+	return count;
+}
+
+/* ---- frontends ---- */
+
+bool frontend_parse(struct str value, struct frontend_value *ret_frontend)
+{
+	struct frontend_value frontend = { 0 };
+	struct str rest = value;
+	struct str scheme = str_cut(&rest, ' ');
+	frontend.https = str_is(scheme, "https");
+	if (!frontend.https && !str_is(scheme, "http"))
+		return false;
+	size_t colon = rest.n;
+	while (colon > 0 && rest.p[colon - 1] != ':')
+		colon--;
+	if (colon < 2)
+		return false;
+	frontend.addresses = str_sub(rest, 0, colon - 1);
+	frontend.port = str_sub(rest, colon, rest.n);
+	uint64_t port;
+	if (!str_u64(frontend.port, 65535, &port) || port == 0)
+		return false;
+	*ret_frontend = frontend;
+	return true;
+}
+
+bool state_frontend_served(const struct state *state, struct str frontend)
+{
+	return state_get(state, PLAN_FRONTEND, frontend).p &&
+	       !map_get(state->blocked, frontend);
+}
+
+/* ---- map entries that are about to go ---- */
+
+static char *leaving_key(struct str file, struct str key, size_t *ret_n)
+{
+	*ret_n = file.n + 1 + key.n;
+	char *text = xmalloc(*ret_n + 1);
+	memcpy(text, file.p, file.n);
+	text[file.n] = ' ';
+	if (key.n > 0)
+		memcpy(text + file.n + 1, key.p, key.n);
+	text[*ret_n] = '\0';
+	return text;
+}
+
+void state_leave(struct state *state, struct str file, struct str key, int64_t due_ms)
+{
+	size_t n;
+	char *text = leaving_key(file, key, &n);
+	int64_t *due = xmalloc(sizeof(*due));
+	*due = due_ms;
+	free(map_put(state->leaving, (struct str){ text, n }, due));
+	free(text);
+}
+
+bool state_stay(struct state *state, struct str file, struct str key)
+{
+	size_t n;
+	char *text = leaving_key(file, key, &n);
+	int64_t *due = map_del(state->leaving, (struct str){ text, n });
+	free(text);
+	bool was_leaving = due != NULL;
+	free(due);
+	return was_leaving;
+}
+
+bool state_is_leaving(const struct state *state, struct str file, struct str key)
+{
+	size_t n;
+	char *text = leaving_key(file, key, &n);
+	bool leaving = map_get(state->leaving, (struct str){ text, n }) != NULL;
+	free(text);
+	return leaving;
+}
