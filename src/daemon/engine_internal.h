@@ -71,6 +71,7 @@ struct engine {
 	int64_t operation_started_ms;
 	struct commands *commands; /* being sent */
 	size_t batch_at;
+	void (*sent)(struct engine *engine); /* called after the last batch */
 	size_t failures;           /* of the batches of this operation */
 	struct error last_failure;
 

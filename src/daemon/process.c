@@ -25,7 +25,7 @@ struct process {
 };
 
 /* output_fd: where both streams go; -1: standard error is inherited, standard output too. */
-static bool spawn(char *const argv[], int output_fd, pid_t *ret_pid, struct error *err)
+static bool spawn(const char *const argv[], int output_fd, pid_t *ret_pid, struct error *err)
 {
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
@@ -43,7 +43,9 @@ static bool spawn(char *const argv[], int output_fd, pid_t *ret_pid, struct erro
 	posix_spawnattr_setsigdefault(&attr, &usual);
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
 						POSIX_SPAWN_SETSID);
-	int failed = posix_spawnp(ret_pid, argv[0], &actions, &attr, argv, environ);
+	/* It does not change the strings, though its prototype does not say so. */
+	int failed = posix_spawnp(ret_pid, argv[0], &actions, &attr,
+				  (char *const *)(uintptr_t)argv, environ);
 	posix_spawn_file_actions_destroy(&actions);
 	posix_spawnattr_destroy(&attr);
 	errno = failed;
@@ -110,7 +112,7 @@ void process_free(struct process *process)
 	free(process);
 }
 
-bool process_start(struct process *process, char *const argv[], struct error *err)
+bool process_start(struct process *process, const char *const argv[], struct error *err)
 {
 	pid_t pid;
 	unwatch(process);
@@ -206,7 +208,7 @@ static void on_run_child(struct ev_loop *loop, ev_child *child, int events)
 	run_settle(run);
 }
 
-static bool spawn_piped(char *const argv[], int *ret_fd, pid_t *ret_pid, struct error *err)
+static bool spawn_piped(const char *const argv[], int *ret_fd, pid_t *ret_pid, struct error *err)
 {
 	int fds[2];
 	if (pipe2(fds, O_CLOEXEC) < 0)
@@ -219,7 +221,7 @@ static bool spawn_piped(char *const argv[], int *ret_fd, pid_t *ret_pid, struct 
 	return started;
 }
 
-bool process_run(struct ev_loop *loop, char *const argv[], process_output_fn done, void *user,
+bool process_run(struct ev_loop *loop, const char *const argv[], process_output_fn done, void *user,
 		 struct error *err)
 {
 	int fd;
@@ -239,7 +241,7 @@ bool process_run(struct ev_loop *loop, char *const argv[], process_output_fn don
 	return true;
 }
 
-bool process_run_wait(char *const argv[], char *ret_output, size_t output_bytes,
+bool process_run_wait(const char *const argv[], char *ret_output, size_t output_bytes,
 		      struct error *err)
 {
 	int fd, status = 1;

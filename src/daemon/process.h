@@ -23,7 +23,7 @@ struct process *process_new(struct ev_loop *loop, process_ended_fn ended, void *
 void process_free(struct process *process);
 
 /* argv[0] is searched in PATH. Standard error is ours; standard input is /dev/null. */
-bool process_start(struct process *process, char *const argv[], struct error *err) must_check;
+bool process_start(struct process *process, const char *const argv[], struct error *err) must_check;
 
 /* Looks after a process that runs already. False when pid is not alive or its command line
  * does not contain `mark` (the path of a file of our run directory). */
@@ -36,9 +36,9 @@ void process_signal(const struct process *process, int signal);
 /* Runs a short command to its end, from the loop; output (both streams, at most 64 KiB) and
  * success are delivered later. */
 typedef void (*process_output_fn)(void *user, struct str output, bool success);
-bool process_run(struct ev_loop *loop, char *const argv[], process_output_fn done, void *user,
+bool process_run(struct ev_loop *loop, const char *const argv[], process_output_fn done, void *user,
 		 struct error *err) must_check;
 
 /* The same, waiting for it: only before the loop runs. ret_output: NUL-terminated. */
-bool process_run_wait(char *const argv[], char *ret_output, size_t output_bytes,
+bool process_run_wait(const char *const argv[], char *ret_output, size_t output_bytes,
 		      struct error *err) must_check;

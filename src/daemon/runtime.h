@@ -13,7 +13,8 @@ struct ev_loop;
 struct runtime;
 
 /* Called once for each batch, from the loop (never from inside runtime_send()). reply is valid
- * during the call; err is NULL when the whole reply arrived. */
+ * during the call; err is NULL when the whole reply arrived. It may send more, drop what is
+ * pending, or free the client. */
 typedef void (*runtime_reply_fn)(void *user, struct str reply, const struct error *err);
 
 /* socket_path is copied. timeout_ms: for one batch, connect to end of file. */

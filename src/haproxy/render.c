@@ -45,6 +45,14 @@ struct str render_map_path(const struct state *state, struct arena *arena, struc
 	return arena_strf(arena, "%s/maps/" STR_FMT, state->run_dir, STR_ARG(file));
 }
 
+struct str render_ask_path(const struct state *state, struct arena *arena, struct str frontend)
+{
+	/* A frontend's name may be longer than a socket's path. */
+	char hex[DIGEST_HEX_BYTES + 1];
+	digest_hex(frontend, hex);
+	return arena_strf(arena, "%s/ask/%.*s.sock", state->run_dir, DIGEST_SHORT_BYTES, hex);
+}
+
 struct str render_sni_filters(struct arena *arena, struct str value)
 {
 	if (str_empty(value) || str_is(value, "-"))
@@ -229,6 +237,7 @@ static void render_frontend(struct render *r, struct sb *out)
 		{ "MAPS", arena_strf(r->arena, "%s/maps", r->state->run_dir) },
 		{ "SCHEME", r->value.https ? STR("https") : STR("http") },
 		{ "PORT_SUFFIX", port_suffix(r) },
+		{ "ASK", render_ask_path(r->state, r->arena, r->frontend) },
 		{ "DIRECT", r->value.https ? STR(" direct") : STR("") },
 		{ 0 },
 	};

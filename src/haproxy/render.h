@@ -36,6 +36,8 @@ struct str render_default_path(const struct state *state, struct arena *arena,
 			       struct str frontend);
 struct str render_crt_list_path(const struct state *state, struct arena *arena,
 				struct str frontend);
+/* The socket on which a frontend tells its verdict of a request (backend http-ask). */
+struct str render_ask_path(const struct state *state, struct arena *arena, struct str frontend);
 struct str render_map_path(const struct state *state, struct arena *arena, struct str file);
 
 /* SNI filters of a plan value for a crt-list line: "" or " a.com b.com". */

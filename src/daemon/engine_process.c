@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* HAProxy and the agent as processes: start, adopt, reload, restart, stop. */
+#include "daemon/engine_internal.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+
+bool engine_find_version(struct engine *engine, struct haproxy_caps *ret_caps,
+			 struct error *err)
+{
+	char output[4096];
+	const char *const argv[] = { engine->options.haproxy, "-v", NULL };
+	if (!process_run_wait(argv, output, sizeof(output), err))
+		return error_prefix(err, "HAProxy (--haproxy; Debian: apt install haproxy)");
+	return caps_parse(str_of(output), ret_caps, err) ||
+	       error_prefix(err, "%s", engine->options.haproxy);
+}
+
+/* ---- pid files ---- */
+
+static pid_t read_pid(struct engine *engine, const char *name)
+{
+	char path[4096], text[32];
+	uint64_t pid = 0;
+	snprintf(path, sizeof(path), "%s/%s", engine->run_dir, name);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	ssize_t n = read(fd, text, sizeof(text));
+	close(fd);
+	struct str rest = { text, n > 0 ? (size_t)n : 0 };
+	return str_u64(str_trim(str_cut(&rest, '\n')), INT32_MAX, &pid) ? (pid_t)pid : 0;
+}
+
+static void write_pid(struct engine *engine, const char *name, pid_t pid)
+{
+	char path[4096], text[32];
+	struct error err;
+	snprintf(path, sizeof(path), "%s/%s", engine->run_dir, name);
+	snprintf(text, sizeof(text), "%d\n", (int)pid);
+	if (!file_replace(path, str_of(text), 0640, false, &err))
+		engine_event(engine, "write", false, "%s", err.text);
+}
+
+static double backoff_s(unsigned failures)
+{
+	int64_t ms = BACKOFF_FIRST_MS;
+	for (unsigned i = 1; i < failures && ms < BACKOFF_MAX_MS; i++)
+		ms *= 2;
+	return (double)(ms < BACKOFF_MAX_MS ? ms : BACKOFF_MAX_MS) / 1000.0;
+}
+
+/* ---- the agent ---- */
+
+void engine_start_agent(struct engine *engine)
+{
+	struct arena *arena = arena_new();
+	struct str listen = engine_path(engine, arena, "agent.sock");
+	struct error err;
+	const char *const argv[] = {
+		engine->options.agent,
+		"--listen",
+		arena_strf(arena, "unix@" STR_FMT, STR_ARG(listen)).p,
+		"--threads",
+		arena_strf(arena, "%u", engine->options.agent_threads).p,
+		"--stats-socket",
+		engine_path(engine, arena, "agent-stats.sock").p,
+		NULL,
+	};
+	if (process_adopt(engine->agent, read_pid(engine, "agent.pid"), listen.p)) {
+		engine_event(engine, "adopt", true, "agent, pid %d",
+			     (int)process_pid(engine->agent));
+	} else if (process_start(engine->agent, argv, &err)) {
+		write_pid(engine, "agent.pid", process_pid(engine->agent));
+	} else {
+		engine_event(engine, "restart", false, "agent: %s", err.text);
+		engine->agent_backoff.repeat = backoff_s(++engine->agent_failures);
+		ev_timer_again(engine->loop, &engine->agent_backoff);
+	}
+	engine->stats.agent_pid = (int)process_pid(engine->agent);
+	arena_free(arena);
+}
+
+static void on_agent_ended(void *user, const char *how)
+{
+	struct engine *engine = user;
+	engine->stats.agent_pid = 0;
+	if (engine->engine_state == ENGINE_STOPPING || engine->engine_state == ENGINE_STOPPED)
+		return;
+	engine->stats.agent_restarts++;
+	engine_event(engine, "restart", false, "agent: %s", how);
+	engine->agent_backoff.repeat = backoff_s(++engine->agent_failures);
+	ev_timer_again(engine->loop, &engine->agent_backoff);
+}
+
+static void on_agent_backoff(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)events;
+	ev_timer_stop(loop, timer);
+	engine_start_agent(timer->data);
+}
+
+/* ---- after a start or a reload: equal to the plan before it is called ready ---- */
+
+static void on_first_check(struct engine *engine, size_t found, struct str differences,
+			   const struct error *err)
+{
+	(void)differences;
+	bool reload = engine->old_worker_pid != 0;
+	const char *what = reload ? "reload" : "start";
+	engine->old_worker_pid = 0;
+	if (err) {
+		engine_event(engine, what, false, "%s", err->text);
+		engine_want_repair(engine, what);
+	} else {
+		if (found > 0)
+			engine_event(engine, "repair", true, "%zu differences after the %s", found,
+				     what);
+		engine_event(engine, what, true, "worker %d%s%s", engine->worker_pid,
+			     reload ? ": " : "", reload ? engine->reload_reason : "");
+		engine->haproxy_failures = 0;
+		engine_set_state(engine, ENGINE_READY);
+		engine_report_applied(engine, NULL);
+	}
+	if (reload)
+		engine->reload_reason[0] = '\0';
+	engine_done(engine);
+}
+
+static void on_probe(void *user, struct str reply, const struct error *failed);
+
+static void poll_soon(struct engine *engine)
+{
+	ev_timer_stop(engine->loop, &engine->poll);
+	ev_timer_set(&engine->poll, 0.02, 0.0);
+	ev_timer_start(engine->loop, &engine->poll);
+}
+
+static void probe_failed(struct engine *engine, const char *why)
+{
+	if (engine_now_ms() < engine->deadline_ms) {
+		poll_soon(engine);
+		return;
+	}
+	bool reload = engine->operation == OP_RELOAD;
+	engine_event(engine, reload ? "reload" : "start", false, "%s", why);
+	engine_set_state(engine, ENGINE_DEGRADED);
+	engine->old_worker_pid = 0;
+	engine_want_repair(engine, reload ? "a reload did not end" : "HAProxy does not answer");
+	engine_done(engine);
+}
+
+static void on_probe(void *user, struct str reply, const struct error *failed)
+{
+	struct engine *engine = user;
+	struct reply_info info;
+	struct error err;
+	if (failed) {
+		probe_failed(engine, failed->text);
+	} else if (!reply_info(reply, &info, &err)) {
+		probe_failed(engine, err.text);
+	} else if (info.stopping || info.pid == engine->old_worker_pid) {
+		probe_failed(engine, "the old worker still answers");
+	} else {
+		engine->worker_pid = engine->stats.worker_pid = info.pid;
+		engine_check(engine, CHECK_FULL, true, on_first_check);
+	}
+}
+
+static void on_poll(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)events;
+	struct engine *engine = timer->data;
+	runtime_send(engine->runtime, STR("show info\n"), REPLY_BYTES, on_probe, engine);
+}
+
+/* ---- HAProxy ---- */
+
+static void retry_haproxy(struct engine *engine)
+{
+	engine->haproxy_backoff.repeat = backoff_s(++engine->haproxy_failures);
+	ev_timer_again(engine->loop, &engine->haproxy_backoff);
+}
+
+static void start_haproxy(struct engine *engine)
+{
+	struct error err;
+	state_settle(engine->state);
+	engine_test_binds(engine);
+	struct arena *arena = arena_new();
+	const char *const argv[] = {
+		engine->options.haproxy,
+		"-W",
+		"-S",
+		arena_strf(arena, "%s/master.sock,mode,600", engine->run_dir).p,
+		"-f",
+		engine_path(engine, arena, "haproxy.cfg").p,
+		"-p",
+		engine_path(engine, arena, "haproxy.pid").p,
+		NULL,
+	};
+	engine->operation = OP_START;
+	engine->operation_started_ms = engine_now_ms();
+	engine->worker_pid = engine->old_worker_pid = 0;
+	if (engine_write_all(engine, &err) && process_start(engine->haproxy, argv, &err)) {
+		engine->stats.haproxy_pid = (int)process_pid(engine->haproxy);
+		engine->deadline_ms = engine_now_ms() + START_TIMEOUT_MS;
+		engine->sequence_sent = engine->sequence;
+		poll_soon(engine);
+	} else {
+		engine_event(engine, "start", false, "%s", err.text);
+		engine_set_state(engine, ENGINE_DEGRADED);
+		engine->operation = OP_NONE;
+		retry_haproxy(engine);
+	}
+	arena_free(arena);
+}
+
+static void on_haproxy_ended(void *user, const char *how)
+{
+	struct engine *engine = user;
+	engine->stats.haproxy_pid = engine->stats.worker_pid = 0;
+	engine->worker_pid = engine->old_worker_pid = 0;
+	if (engine->engine_state == ENGINE_STOPPING) {
+		process_signal(engine->agent, SIGTERM);
+		engine_set_state(engine, ENGINE_STOPPED);
+		return;
+	}
+	if (engine->engine_state == ENGINE_STOPPED)
+		return;
+	engine->stats.haproxy_restarts++;
+	engine_event(engine, "restart", false, "HAProxy: %s", how);
+	engine_set_state(engine, ENGINE_DEGRADED);
+	runtime_drop(engine->runtime);
+	runtime_drop(engine->master);
+	ev_timer_stop(engine->loop, &engine->poll);
+	engine_check_drop(engine);
+	engine->operation = OP_START; /* nothing else until it is back */
+	retry_haproxy(engine);
+}
+
+/* Updates that were on their way are part of what is rendered now. */
+static void on_haproxy_backoff(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)events;
+	struct engine *engine = timer->data;
+	ev_timer_stop(loop, timer);
+	start_haproxy(engine);
+}
+
+static void on_adopted(struct engine *engine, size_t found, struct str differences,
+		       const struct error *err)
+{
+	(void)differences;
+	engine->stats.worker_pid = engine->worker_pid;
+	if (err) {
+		engine_event(engine, "adopt", false, "%s", err->text);
+		engine_want_reload(engine, "the running HAProxy cannot be read back");
+	} else {
+		engine_event(engine, "adopt", true, "HAProxy, pid %d: %zu differences",
+			     (int)process_pid(engine->haproxy), found);
+		engine_set_state(engine, ENGINE_READY);
+		engine_report_applied(engine, NULL);
+	}
+	engine_done(engine);
+}
+
+void engine_begin(struct engine *engine)
+{
+	struct arena *arena = arena_new();
+	struct str cfg = engine_path(engine, arena, "haproxy.cfg");
+	engine_start_agent(engine);
+	engine_load_overrides(engine);
+	if (!process_adopt(engine->haproxy, read_pid(engine, "haproxy.pid"), cfg.p)) {
+		start_haproxy(engine);
+	} else {
+		engine->stats.haproxy_pid = (int)process_pid(engine->haproxy);
+		engine->sequence_sent = engine->sequence;
+		engine_test_binds(engine);
+		if (engine_same_schema(engine)) {
+			engine->operation = OP_READBACK;
+			engine->operation_started_ms = engine_now_ms();
+			engine_check(engine, CHECK_FULL, true, on_adopted);
+		} else {
+			engine_event(engine, "adopt", true, "HAProxy, pid %d",
+				     (int)process_pid(engine->haproxy));
+			engine_want_reload(engine, "the running HAProxy has another schema");
+			engine_wake(engine);
+		}
+	}
+	arena_free(arena);
+}
+
+/* ---- reload ---- */
+
+/* What was rendered did not come to life: learn again what HAProxy has, and try later. */
+static void reload_failed(struct engine *engine, const char *why)
+{
+	engine_event(engine, "reload", false, "%s", why);
+	engine->old_worker_pid = 0;
+	engine->reload_not_before_ms = engine_now_ms() + BACKOFF_MAX_MS;
+	engine->reload_wanted = true;
+	engine_set_state(engine, ENGINE_DEGRADED);
+	struct error err;
+	error_set(&err, ERR_REFUSED, "%s", why);
+	engine_report_applied(engine, &err);
+	engine_done(engine);
+}
+
+static void on_reload_answer(void *user, struct str reply, const struct error *failed)
+{
+	struct engine *engine = user;
+	/* Before 2.7 the master closes without a word; later it says how it went. */
+	if (failed && engine->state->caps.sync_reload) {
+		reload_failed(engine, failed->text);
+	} else if (memmem(reply.p, reply.n, "Success=0", 9)) {
+		char text[160];
+		snprintf(text, sizeof(text), STR_FMT, STR_ARG(str_sub(reply, 0, 150)));
+		reload_failed(engine, text);
+	} else {
+		engine->deadline_ms = engine_now_ms() + START_TIMEOUT_MS;
+		poll_soon(engine);
+	}
+}
+
+static void on_config_checked(void *user, struct str output, bool success)
+{
+	struct engine *engine = user;
+	if (engine->operation != OP_RELOAD)
+		return; /* HAProxy ended meanwhile and is being started */
+	if (!success) {
+		char text[160];
+		size_t alert = 0;
+		while (alert < output.n &&
+		       !str_starts(str_sub(output, alert, output.n), STR("[ALERT]")))
+			alert++;
+		snprintf(text, sizeof(text), "haproxy -c: " STR_FMT,
+			 STR_ARG(str_sub(output, alert, alert + 140)));
+		reload_failed(engine, text);
+		return;
+	}
+	runtime_send(engine->master, STR("reload\n"), REPLY_BYTES, on_reload_answer, engine);
+}
+
+static void on_worker_known(void *user, struct str reply, const struct error *failed)
+{
+	struct engine *engine = user;
+	struct reply_info info;
+	struct error err;
+	engine->old_worker_pid = -1; /* any worker is the new one if the old one is mute */
+	if (!failed && reply_info(reply, &info, &err))
+		engine->old_worker_pid = info.pid;
+	struct arena *arena = arena_new();
+	const char *const argv[] = { engine->options.haproxy, "-c", "-q", "-f",
+			       engine_path(engine, arena, "haproxy.cfg").p,
+			       NULL };
+	state_settle(engine->state);
+	engine_test_binds(engine);
+	if (!engine_write_all(engine, &err) ||
+	    !process_run(engine->loop, argv, on_config_checked, engine, &err))
+		reload_failed(engine, err.text);
+	arena_free(arena);
+}
+
+static void count_reason(struct engine *engine, const char *text)
+{
+	for (size_t i = 0; i < engine->reason_count; i++) {
+		if (strcmp(engine->reasons[i].text, text) == 0) {
+			engine->reasons[i].count++;
+			return;
+		}
+	}
+	if (engine->reason_count < MAX_RELOAD_REASONS) {
+		snprintf(engine->reasons[engine->reason_count].text,
+			 sizeof(engine->reasons[0].text), "%s", text);
+		engine->reasons[engine->reason_count++].count = 1;
+	}
+}
+
+void engine_reload(struct engine *engine)
+{
+	engine->operation = OP_RELOAD;
+	engine->reload_wanted = false;
+	engine->stats.reloads++;
+	count_reason(engine, engine->reload_reason);
+	runtime_send(engine->runtime, STR("show info\n"), REPLY_BYTES, on_worker_known, engine);
+}
+
+/* ---- stop ---- */
+
+static void on_stop_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)events;
+	struct engine *engine = timer->data;
+	int64_t waited_ms = engine_now_ms() - engine->stop_started_ms;
+	process_signal(engine->haproxy, waited_ms < 2 * STOP_GRACE_MS ? SIGTERM : SIGKILL);
+}
+
+void engine_process_stop(struct engine *engine)
+{
+	engine->stop_started_ms = engine_now_ms();
+	ev_timer_stop(engine->loop, &engine->haproxy_backoff);
+	ev_timer_stop(engine->loop, &engine->agent_backoff);
+	if (process_pid(engine->haproxy) == 0) {
+		process_signal(engine->agent, SIGTERM);
+		engine_set_state(engine, ENGINE_STOPPED);
+		return;
+	}
+	process_signal(engine->haproxy, SIGUSR1); /* finish what is under way */
+	ev_timer_set(&engine->stop_timer, STOP_GRACE_MS / 1000.0, STOP_GRACE_MS / 1000.0);
+	ev_timer_start(engine->loop, &engine->stop_timer);
+}
+
+void engine_process_init(struct engine *engine)
+{
+	engine->haproxy = process_new(engine->loop, on_haproxy_ended, engine);
+	engine->agent = process_new(engine->loop, on_agent_ended, engine);
+	ev_timer_init(&engine->poll, on_poll, 0.0, 0.0);
+	ev_timer_init(&engine->haproxy_backoff, on_haproxy_backoff, 0.0, 0.0);
+	ev_timer_init(&engine->agent_backoff, on_agent_backoff, 0.0, 0.0);
+	ev_timer_init(&engine->stop_timer, on_stop_timer, 0.0, 0.0);
+	engine->poll.data = engine->haproxy_backoff.data = engine->agent_backoff.data =
+		engine->stop_timer.data = engine;
+}
