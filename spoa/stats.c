@@ -42,7 +42,7 @@ uint64_t stats_get(const struct stats *stats, enum stat_id stat)
 
 void stats_print(const struct stats *const *sets, size_t count, struct sb *out)
 {
-	for (size_t stat = 0; stat < STAT_COUNT; stat++) {
+	for (enum stat_id stat = 0; stat < STAT_COUNT; stat++) {
 		uint64_t sum = 0;
 		for (size_t i = 0; i < count; i++)
 			sum += stats_get(sets[i], stat);

@@ -9,4 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Where the compiler is clang, glibc's checking versions of these are macros. */
+#undef sprintf
+#undef vsprintf
+
 #pragma GCC poison strcpy strcat sprintf vsprintf strncpy strtok atoi atol gets
