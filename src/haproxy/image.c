@@ -72,7 +72,8 @@ bool state_lower(const struct state *state, struct arena *arena, enum plan_table
 		return lower_frontend_key(state, arena, key, "wildcards", ret_file,
 					  &ret_entry->key);
 	case PLAN_LISTENER:
-		if (!lower_frontend_key(state, arena, key, "listeners", ret_file,
+		if (!state_frontend_is_https(state, str_sub(key, 0, str_chr(key, ' ', 0))) ||
+		    !lower_frontend_key(state, arena, key, "listeners", ret_file,
 					&ret_entry->key))
 			return false;
 		ret_entry->key = listener_key(arena, ret_entry->key);
@@ -201,12 +202,13 @@ static void add_empty_maps(struct image *image, struct map *index, const struct 
 		if (str_empty(only) || str_is(only, fixed[i]))
 			image_map_of(image, index, str_of(fixed[i]));
 	}
-	static const char *const own[] = { "listeners", "routes", "wildcards" };
+	static const char *const own[] = { "routes", "wildcards", "listeners" };
 	struct map_entry *entry = map_first(state->tables[PLAN_FRONTEND]);
 	for (; entry; entry = map_next(entry)) {
 		if (map_get(state->blocked, map_key(entry)))
 			continue;
-		for (size_t i = 0; i < 3; i++) {
+		size_t own_count = state_frontend_is_https(state, map_key(entry)) ? 3 : 2;
+		for (size_t i = 0; i < own_count; i++) {
 			struct str file = arena_strf(image->arena, STR_FMT ".%s.map",
 						     STR_ARG(map_key(entry)), own[i]);
 			if (str_empty(only) || str_eq(only, file))

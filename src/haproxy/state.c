@@ -288,6 +288,12 @@ bool frontend_parse(struct str value, struct frontend_value *ret_frontend)
 	return true;
 }
 
+bool state_frontend_is_https(const struct state *state, struct str frontend)
+{
+	struct frontend_value value;
+	return frontend_parse(state_get(state, PLAN_FRONTEND, frontend), &value) && value.https;
+}
+
 bool state_frontend_served(const struct state *state, struct str frontend)
 {
 	return state_get(state, PLAN_FRONTEND, frontend).p &&

@@ -106,6 +106,8 @@ struct frontend_value {
 	struct str port;
 };
 bool frontend_parse(struct str value, struct frontend_value *ret_frontend);
+/* Only these use their listeners' map (421). */
+bool state_frontend_is_https(const struct state *state, struct str frontend);
 bool state_frontend_served(const struct state *state, struct str frontend);
 
 /* ---- map entries that are about to go ---- */

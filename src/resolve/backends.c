@@ -347,8 +347,8 @@ void backend_view_free(struct backend_view *view)
 struct str backend_name(struct arena *arena, enum kind kind, struct str ns, struct str name,
 			uint16_t port)
 {
-	return arena_strf(arena, STR_FMT ".%s" STR_FMT ".%u", STR_ARG(ns),
-			  kind == KIND_BACKEND ? "~" : "", STR_ARG(name), port);
+	return arena_strf(arena, STR_FMT "%c" STR_FMT ".%u", STR_ARG(ns),
+			  kind == KIND_BACKEND ? ':' : '.', STR_ARG(name), port);
 }
 
 static size_t last_dot(struct str s)
@@ -363,20 +363,17 @@ static size_t last_dot(struct str s)
 bool backend_name_parse(struct str backend, enum kind *ret_kind, struct str *ret_ns,
 			struct str *ret_name, uint16_t *ret_port)
 {
-	size_t first = str_chr(backend, '.', 0), port_at = last_dot(backend);
+	/* A namespace has neither: the first of them tells the kind. */
+	size_t first = 0, port_at = last_dot(backend);
 	uint64_t port;
+	while (first < backend.n && backend.p[first] != '.' && backend.p[first] != ':')
+		first++;
 	if (first == 0 || port_at < first + 3 ||
 	    !str_u64(str_sub(backend, port_at, backend.n), UINT16_MAX, &port))
 		return false;
-	struct str name = str_sub(backend, first + 1, port_at - 1);
-	bool is_backend = name.p[0] == '~';
-	if (is_backend)
-		name = str_sub(name, 1, name.n);
-	if (str_empty(name))
-		return false;
-	*ret_kind = is_backend ? KIND_BACKEND : KIND_SERVICE;
+	*ret_kind = backend.p[first] == ':' ? KIND_BACKEND : KIND_SERVICE;
 	*ret_ns = str_sub(backend, 0, first);
-	*ret_name = name;
+	*ret_name = str_sub(backend, first + 1, port_at - 1);
 	*ret_port = (uint16_t)port;
 	return true;
 }

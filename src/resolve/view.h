@@ -208,8 +208,8 @@ struct backend_view *backend_resolve(const struct store *store, enum kind kind, 
 				     struct str name, uint16_t port, lookup_fn lookup, void *user);
 void backend_view_free(struct backend_view *view);
 
-/* "namespace.name.port" for a Service, "namespace.name.port" with "~" before the name for a
- * Backend: "default.~legacy.8080" (port 0 when the ref has none). */
+/* "namespace.name.port" for a Service, "namespace:name.port" for a Backend:
+ * "default:legacy.8080" (port 0 when the ref has none). HAProxy allows no other signs. */
 struct str backend_name(struct arena *arena, enum kind kind, struct str ns, struct str name,
 			uint16_t port);
 /* The reverse of backend_name(). */
