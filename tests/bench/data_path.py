@@ -218,11 +218,11 @@ def worker_pid(stats_socket):
                          re.M)[1])
 
 
-def check_tools(args):
+def check_tools(args, programs=("tidegate", "tidegate-spoa")):
     missing = [tool for tool in ("wrk",) if not shutil.which(tool)]
     if not args.haproxy or not os.access(args.haproxy, os.X_OK):
         missing.append("HAProxy (HAPROXY=%s)" % (args.haproxy or ""))
-    for name in ("tidegate", "tidegate-spoa"):
+    for name in programs:
         if not os.access(os.path.join(args.build, name), os.X_OK):
             missing.append("%s in %s (--build)" % (name, args.build))
     if missing:

@@ -199,8 +199,7 @@ def ask(run, path, method="GET", headers=()):
 ])
 def test_verdicts(haproxy, tmp_path, path, method, headers, verdict):
     status, body = ask(tmp_path, path, method, headers)
-    if method != "HEAD":
-        assert (status, body) == (200, verdict)
+    assert (status, body) == (200, verdict)
 
 
 @pytest.mark.parametrize("path,reason", [
@@ -229,8 +228,7 @@ def test_killed_agent(haproxy, agent, tmp_path):
     wait_for(lambda: ask(tmp_path, "/method")[0] == 200)
 
 
-def test_stop_under_load_answers_everything(haproxy, agent, tmp_path):
-    """Whatever was asked before the agent stops gets its verdict; a new agent takes over."""
+def test_stopped_agent_is_found_again(haproxy, agent, tmp_path):
     for _ in range(3):
         statuses = [ask(tmp_path, "/method")[0] for _ in range(20)]
         assert statuses == [200] * 20
