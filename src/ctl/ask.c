@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MAX_QUERY_BYTES = 256 * 1024, MAX_ANSWER_BYTES = 512 * 1024 * 1024, TIMEOUT_S = 120 };
+enum { MAX_QUERY_BYTES = 256 * 1024, MAX_ANSWER_BYTES = 512 * 1024 * 1024, TIMEOUT_S = 60 };
 
 static void add_escaped(struct sb *sb, const char *text)
 {

@@ -35,6 +35,7 @@ struct call {
 	bool started;   /* the handler was called */
 	bool held;      /* by the handler: it has not called call_done() yet */
 	bool done;      /* there is an answer */
+	struct http_port *port;
 	bool suspended;
 	enum call_status status;
 	const char *content_type;
@@ -126,10 +127,12 @@ bool call_colours(const struct call *call)
 	return str_is(call_first(call, "colours"), "1");
 }
 
-static struct call *call_new(struct control *control, struct MHD_Connection *connection)
+static struct call *call_new(struct http_port *port, struct MHD_Connection *connection)
 {
+	struct control *control = port->control;
 	struct call *call = xcalloc(1, sizeof(*call));
 	call->control = control;
+	call->port = port;
 	call->connection = connection;
 	call->arena = arena_new();
 	call->content_type = "text/plain; charset=utf-8";
@@ -160,6 +163,17 @@ static void call_free(struct call *call)
 	free(call);
 }
 
+/* The server looks at resumed connections when it runs next: see to it that it does. */
+static void wake(struct call *call)
+{
+	struct http_port *port = call->port;
+	struct ev_loop *loop = call->control->app->loop;
+	MHD_resume_connection(call->connection);
+	ev_timer_stop(loop, &port->timer);
+	ev_timer_set(&port->timer, 0.0, 0.0);
+	ev_timer_start(loop, &port->timer);
+}
+
 void call_done(struct call *call, enum call_status status)
 {
 	assert(call->held);
@@ -179,7 +193,7 @@ void call_done(struct call *call, enum call_status status)
 		call->status = CALL_FAILED;
 	}
 	if (call->suspended)
-		MHD_resume_connection(call->connection);
+		wake(call);
 }
 
 void call_fail(struct call *call, enum call_status status, const char *fmt, ...)
@@ -279,7 +293,7 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection,
 	struct call *call = *slot;
 	bool post = strcmp(method, MHD_HTTP_METHOD_POST) == 0;
 	if (!call) {
-		*slot = call_new(port->control, connection);
+		*slot = call_new(port, connection);
 		return MHD_YES;
 	}
 	if (*data_size) {
