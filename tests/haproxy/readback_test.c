@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "haproxy/readback.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "world.h"
+
+#define PLAN                                              \
+	"frontend\tdefault.tls.443\thttps *:443\n"        \
+	"certificate\tdefault.c\t00\n"                    \
+	"sni\tdefault.tls.443 default.c\ta.com b.com\n"   \
+	"backend\tdefault.a.80\th1\n"                     \
+	"server\tdefault.a.80/p\t10.0.0.1:80 3\n"         \
+	"rule\t@r/a/0\tone\n"                             \
+	"rule\t@r/b/0\ttwo\n"
+
+struct fixture {
+	struct readback rb;
+	struct sb differences;
+};
+
+static void begin(struct fixture *f, const char *version)
+{
+	memset(f, 0, sizeof(*f));
+	sb_init(&f->differences, 1 << 16);
+	f->rb.state = world_state(version, "/run/tg", PLAN);
+	f->rb.commands = commands_new();
+	f->rb.differences = &f->differences;
+}
+
+static void end(struct fixture *f)
+{
+	sb_fini(&f->differences);
+	commands_free(f->rb.commands);
+	state_free(f->rb.state);
+}
+
+static void expect(struct fixture *f, size_t found, const char *commands)
+{
+	commands_flush(f->rb.commands);
+	struct sb sb;
+	sb_init(&sb, 1 << 16);
+	for (size_t i = 0; i < f->rb.commands->count; i++)
+		sb_add(&sb, f->rb.commands->batches[i]);
+	assert_string_equal(sb.data ? sb.data : "", commands);
+	assert_int_equal(f->rb.found, found);
+	sb_fini(&sb);
+}
+
+static void compare_rules(struct fixture *f, const char *reply)
+{
+	struct error err;
+	struct image *image = image_new(f->rb.state, STR("rules.map"));
+	assert_true(readback_map(&f->rb, &image->maps[0], str_of(reply), &err));
+	image_free(image);
+}
+
+static void maps(void **state)
+{
+	(void)state;
+	struct fixture f;
+	begin(&f, "2.6.12");
+	compare_rules(&f, "0x1 @r/b/0 two\n0x2 @r/a/0 one\n");
+	expect(&f, 0, "");
+	end(&f);
+
+	begin(&f, "2.6.12");
+	compare_rules(&f, "0x1 @r/a/0 changed\n0x2 @r/x/0 extra\n");
+	expect(&f, 3,
+	       "set map /run/tg/maps/rules.map @r/a/0 one;"
+	       "add map /run/tg/maps/rules.map @r/b/0 two;"
+	       "del map /run/tg/maps/rules.map @r/x/0\n");
+	assert_non_null(strstr(f.differences.data,
+			       "map rules.map @r/a/0: HAProxy has changed, plan has one\n"));
+	end(&f);
+
+	/* An entry in its grace time is no difference; a double one is. */
+	begin(&f, "2.6.12");
+	state_leave(f.rb.state, STR("rules.map"), STR("@r/x/0"), 0);
+	compare_rules(&f, "0x1 @r/a/0 one\n0x2 @r/x/0 extra\n0x3 @r/b/0 two\n0x4 @r/b/0 two\n");
+	expect(&f, 1,
+	       "del map /run/tg/maps/rules.map @r/b/0;"
+	       "add map /run/tg/maps/rules.map @r/b/0 two\n");
+	end(&f);
+
+	/* An answer that is none changes nothing. */
+	begin(&f, "2.6.12");
+	struct error err;
+	struct image *image = image_new(f.rb.state, STR("rules.map"));
+	assert_false(readback_map(&f.rb, &image->maps[0], STR("Unknown map\n"), &err));
+	image_free(image);
+	expect(&f, 0, "");
+	end(&f);
+}
+
+#define HEADER "1\n# be_name srv_id srv_name srv_addr srv_admin_state srv_uweight srv_port\n"
+
+static void compare_servers(struct fixture *f, const char *lines)
+{
+	struct error err;
+	char reply[1000];
+	snprintf(reply, sizeof(reply), "%s%s", HEADER, lines);
+	assert_true(readback_servers(&f->rb, str_of(reply), &err));
+}
+
+static void servers(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *live;
+		size_t found;
+		const char *commands;
+	} rows[] = {
+		{ "default.a.80 1 p 10.0.0.1 0 3 80\n", 0, "" },
+		{ "http-404 9 other 10.0.0.1 1 3 80\ndefault.a.80 1 p 10.0.0.1 0 3 80\n", 0, "" },
+		{ "default.a.80 1 p 10.0.0.1 1 3 80\n", 1,
+		  "set server default.a.80/p state ready\n" },
+		{ "default.a.80 1 p 10.0.0.1 8 3 80\n", 1,
+		  "set server default.a.80/p state ready\n" },
+		{ "default.a.80 1 p 10.0.0.1 0 9 80\n", 1, "set server default.a.80/p weight 3\n" },
+		{ "default.a.80 1 p 10.0.0.2 0 3 81\n", 1,
+		  "set server default.a.80/p state maint;"
+		  "set server default.a.80/p addr 10.0.0.1 port 80;"
+		  "set server default.a.80/p state ready;set server default.a.80/p weight 3\n" },
+		{ "default.a.80 1 p 10.0.0.1 0 3 80\ndefault.a.80 7 q 10.0.0.1 0 3 80\n", 1,
+		  "set server default.a.80/q state maint\n" },
+		/* Gone: a new one with an id that was never used. */
+		{ "", 1,
+		  "add server default.a.80/p 10.0.0.1:80 weight 3 id 2;"
+		  "set server default.a.80/p state ready\n" },
+		{ "default.b.80 41 x 10.0.0.1 0 3 80\n", 1,
+		  "add server default.a.80/p 10.0.0.1:80 weight 3 id 42;"
+		  "set server default.a.80/p state ready\n" },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct fixture f;
+		begin(&f, "3.4.0");
+		compare_servers(&f, rows[i].live);
+		expect(&f, rows[i].found, rows[i].commands);
+		end(&f);
+	}
+}
+
+/* What an operator has set is no drift; that it is undone by somebody else is. */
+static void overrides(void **state)
+{
+	(void)state;
+	struct fixture f;
+	begin(&f, "3.4.0");
+	state_put_str(f.rb.state->overrides, STR("default.a.80/p"), STR("drain"));
+	compare_servers(&f, "default.a.80 1 p 10.0.0.1 8 3 80\n");
+	expect(&f, 0, "");
+	compare_servers(&f, "default.a.80 1 p 10.0.0.1 1 3 80\n");
+	expect(&f, 1,
+	       "set server default.a.80/p state ready;set server default.a.80/p state drain\n");
+	end(&f);
+}
+
+static void backends(void **state)
+{
+	(void)state;
+	struct error err;
+	struct fixture f;
+	begin(&f, "3.4.0");
+	assert_true(readback_backends(&f.rb, STR("# name\nhttp-404\n"), STR_NONE, &err));
+	expect(&f, 1, "add backend default.a.80 from tidegate;publish backend default.a.80\n");
+	end(&f);
+
+	/* A controller that finds a running 2.6 learns where its backends are. */
+	begin(&f, "2.6.12");
+	state_set_spares(f.rb.state, 4);
+	state_drop_place(f.rb.state, STR("default.a.80"));
+	assert_true(readback_backends(&f.rb, STR("# name\nspare-0\nspare-2\n"),
+				      STR("0x1 default.a.80 spare-2\n"), &err));
+	expect(&f, 0, "");
+	assert_int_equal(state_find_place(f.rb.state, STR("default.a.80"))->spare, 2);
+	compare_servers(&f, "spare-2 1 p 10.0.0.1 0 3 80\n");
+	expect(&f, 0, "");
+	end(&f);
+
+	/* No spare: only a reload helps. */
+	begin(&f, "2.6.12");
+	state_drop_place(f.rb.state, STR("default.a.80"));
+	assert_true(readback_backends(&f.rb, STR("# name\nhttp-404\n"), STR("\n"), &err));
+	assert_true(f.rb.need_reload);
+	end(&f);
+
+	begin(&f, "3.4.0");
+	assert_false(readback_backends(&f.rb, STR(""), STR_NONE, &err));
+	expect(&f, 0, "");
+	end(&f);
+}
+
+static void note(void *user, struct str file)
+{
+	struct sb *sb = user;
+	sb_add(sb, file);
+	sb_addc(sb, '\n');
+}
+
+static void counts(void **state)
+{
+	(void)state;
+	struct fixture f;
+	begin(&f, "2.6.12");
+	struct image *image = image_new(f.rb.state, STR_NONE);
+	state_leave(f.rb.state, STR("splits.map"), STR("%x/"), 0);
+	struct sb sb;
+	sb_init(&sb, 1000);
+	readback_counts(&f.rb, image,
+			STR("0 (/run/tg/maps/rules.map) x. entry_cnt=1\n"
+			    "1 (/run/tg/maps/splits.map) x. entry_cnt=1\n"
+			    "2 (/run/tg/maps/lists.map) x. entry_cnt=0\n"),
+			note, &sb);
+	assert_string_equal(sb.data, "rules.map\n");
+	sb_fini(&sb);
+	image_free(image);
+	end(&f);
+}
+
+static void crt_lists(void **state)
+{
+	(void)state;
+	struct fixture f;
+	begin(&f, "2.6.12");
+	readback_crt_list(&f.rb, STR("default.tls.443"),
+			  STR("# /run/tg/certs/default.tls.443.crt-list\n"
+			      "/run/tg/certs/default.c.pem a.com b.com\n\n"));
+	expect(&f, 0, "");
+	readback_crt_list(&f.rb, STR("default.tls.443"), STR("/run/tg/certs/old.pem x.com\n"));
+	expect(&f, 2,
+	       "add ssl crt-list /run/tg/certs/default.tls.443.crt-list <<\n"
+	       "/run/tg/certs/default.c.pem a.com b.com\n\n"
+	       "del ssl crt-list /run/tg/certs/default.tls.443.crt-list /run/tg/certs/old.pem\n");
+	end(&f);
+}
+
+static void fingerprints(void **state)
+{
+	(void)state;
+	char hex[41];
+	assert_false(readback_pem_fingerprint(STR("garbage"), hex));
+	assert_false(readback_pem_fingerprint(STR_NONE, hex));
+	assert_false(readback_pem_fingerprint(
+		STR("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), hex));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(maps),	     cmocka_unit_test(servers), cmocka_unit_test(overrides),
+		cmocka_unit_test(backends),  cmocka_unit_test(counts),	cmocka_unit_test(crt_lists),
+		cmocka_unit_test(fingerprints),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
