@@ -16,6 +16,7 @@
 /* Several names often change together (one zone, one TTL). */
 #define DNS_SETTLE_S 0.02
 #define HOUSEKEEPING_S 1.0
+#define SAME_SIGNAL_S 1.0
 #define NEXT_PASS UINT64_MAX /* sequence of a waiter: not known before the pass */
 
 const double histogram_bounds[HISTOGRAM_BUCKETS] = { 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
@@ -481,6 +482,7 @@ static void on_hup(struct ev_loop *loop, ev_signal *watcher, int revents)
 static void stop(struct app *app, enum engine_stop how)
 {
 	app->stopping = true;
+	app->stopping_at = ev_now(app->loop);
 	files_source_free(app->files);
 	app->files = NULL;
 	ev_timer_stop(app->loop, &app->housekeeping);
@@ -497,6 +499,9 @@ static void on_term(struct ev_loop *loop, ev_signal *watcher, int revents)
 	(void)revents;
 	struct app *app = watcher->data;
 	if (app->stopping) {
+		/* timeout(1) and terminals signal the process and its group: that is one wish. */
+		if (ev_now(loop) - app->stopping_at < SAME_SIGNAL_S)
+			return;
 		log_warning("second signal: leaving at once");
 		ev_break(loop, EVBREAK_ALL);
 		return;

@@ -74,6 +74,7 @@ struct app {
 	bool accept_all; /* SIGHUP: what the source has counts, even nothing */
 	bool ready;	 /* has been */
 	bool stopping, upgrading;
+	ev_tstamp stopping_at;
 	char holding[320]; /* why the last-good plan is served; "": it is not */
 	char trouble[320]; /* the last failure of an apply; "": none */
 
