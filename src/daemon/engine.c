@@ -343,8 +343,7 @@ uint64_t engine_update(struct engine *engine, struct changes *changes)
 	update->sequence = ++engine->sequence;
 	*engine->queue_end = update;
 	engine->queue_end = &update->next;
-	if (engine->operation == OP_NONE)
-		engine_next(engine); /* not later than necessary */
+	engine_wake(engine);
 	return update->sequence;
 }
 
