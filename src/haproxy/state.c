@@ -79,8 +79,9 @@ void state_change(struct state *state, const struct change *change)
 
 struct plan *state_plan(const struct state *state)
 {
-	struct plan *plan = xcalloc(1, sizeof(*plan));
-	plan->arena = arena_new();
+	struct arena *arena = arena_new();
+	struct plan *plan = arena_alloc(arena, sizeof(*plan));
+	plan->arena = arena;
 	for (int i = 0; i < PLAN_TABLE_COUNT; i++)
 		plan->count += map_count(state->tables[i]);
 	plan->entries = arena_array(plan->arena, plan->count, sizeof(*plan->entries));
