@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "status/status.h"
+
+#include "tests/resolve/world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+static void put_objects(struct world *world)
+{
+	world_service(world, "default", "web", "", true);
+	world_gateway(world, "'name':'gw','generation':7",
+		      "{'name':'http','protocol':'HTTP','port':80},"
+		      "{'name':'tcp','protocol':'TCP','port':81}",
+		      ",'addresses':[{'value':'10.0.0.1'}]");
+	world_route(world, "'name':'r','generation':3",
+		    "'parentRefs':[{'name':'gw','sectionName':'http'}],"
+		    "'rules':[{'backendRefs':[{'name':'web','port':80}]}]");
+	world_resolve(world);
+}
+
+static void assert_text(struct sb *sb, const char *wanted)
+{
+	assert_true(sb_ok(sb, NULL));
+	assert_string_equal(sb_str(sb).p, wanted);
+	sb_fini(sb);
+}
+
+static void class_status(void **state)
+{
+	struct world *world = *state;
+	struct sb sb;
+	struct out out;
+	world_resolve(world);
+	sb_init(&sb, 4096);
+	out_init(&out, &sb, OUT_JSON);
+	status_class(&world->gateways->classes[0], &out);
+	assert_text(&sb, "{\"conditions\":[{\"type\":\"Accepted\",\"status\":\"True\","
+			 "\"reason\":\"Accepted\",\"message\":\"Gateways of this class are served "
+			 "by Tidegate.\",\"observedGeneration\":0}]}");
+}
+
+static struct str gateway_text(struct world *world, const struct status_live *live, struct sb *sb)
+{
+	struct out out;
+	sb_init(sb, 64 * 1024);
+	out_init(&out, sb, OUT_JSON);
+	status_gateway(&world->gateways->gateways[0], live, &out);
+	assert_true(sb_ok(sb, NULL));
+	return sb_str(sb);
+}
+
+static void gateway_status(void **state)
+{
+	struct world *world = *state;
+	struct sb sb;
+	put_objects(world);
+	struct str text = gateway_text(world, NULL, &sb);
+	assert_mentions(text, "{\"addresses\":[{\"type\":\"IPAddress\",\"value\":\"10.0.0.1\"}],"
+			      "\"conditions\":[{\"type\":\"Accepted\",\"status\":\"True\","
+			      "\"reason\":\"ListenersNotValid\"");
+	assert_mentions(text, "\"reason\":\"Programmed\",\"message\":\"The Gateway is served.\","
+			      "\"observedGeneration\":7}");
+	assert_mentions(text, "{\"name\":\"http\",\"attachedRoutes\":1,\"supportedKinds\":[{"
+			      "\"group\":\"gateway.networking.k8s.io\",\"kind\":\"HTTPRoute\"}],"
+			      "\"conditions\":[");
+	assert_mentions(text, "{\"name\":\"tcp\",\"attachedRoutes\":0,\"supportedKinds\":[],"
+			      "\"conditions\":[{\"type\":\"Accepted\",\"status\":\"False\","
+			      "\"reason\":\"UnsupportedProtocol\"");
+	sb_fini(&sb);
+}
+
+/* Programmed is what the data plane says; what is Invalid stays so. */
+static void not_programmed(void **state)
+{
+	static const struct gateway_address address = { STR_INIT("IPAddress"),
+							STR_INIT("192.0.2.1") };
+	struct world *world = *state;
+	struct status_live live = { .programmed = false, .message = STR("HAProxy is down."),
+				    .addresses = &address, .address_count = 1 };
+	struct sb sb;
+	put_objects(world);
+	struct str text = gateway_text(world, &live, &sb);
+	assert_mentions(text, "\"addresses\":[{\"type\":\"IPAddress\",\"value\":\"192.0.2.1\"}]");
+	assert_mentions(text, "{\"type\":\"Programmed\",\"status\":\"False\",\"reason\":"
+			      "\"Pending\",\"message\":\"HAProxy is down.\"");
+	assert_mentions(text, "{\"type\":\"Programmed\",\"status\":\"False\",\"reason\":"
+			      "\"Invalid\"");
+	assert_mentions(text, "{\"type\":\"Accepted\",\"status\":\"True\"");
+	sb_fini(&sb);
+	live.programmed = true;
+	text = gateway_text(world, &live, &sb);
+	assert_mentions(text, "{\"type\":\"Programmed\",\"status\":\"True\",\"reason\":"
+			      "\"Programmed\"");
+	sb_fini(&sb);
+}
+
+static void route_status(void **state)
+{
+	struct world *world = *state;
+	struct sb sb;
+	struct out out;
+	put_objects(world);
+	sb_init(&sb, 4096);
+	out_init(&out, &sb, OUT_YAML);
+	status_route(world->routes[0], STR(CONTROLLER_NAME), &out);
+	assert_text(&sb, "parents:\n"
+			 "  - parentRef:\n"
+			 "      group: gateway.networking.k8s.io\n"
+			 "      kind: Gateway\n"
+			 "      namespace: default\n"
+			 "      name: gw\n"
+			 "      sectionName: http\n"
+			 "    controllerName: tidegate.io/gateway-controller\n"
+			 "    conditions:\n"
+			 "      - type: Accepted\n"
+			 "        status: \"True\"\n"
+			 "        reason: Accepted\n"
+			 "        message: The route is attached.\n"
+			 "        observedGeneration: 3\n"
+			 "      - type: ResolvedRefs\n"
+			 "        status: \"True\"\n"
+			 "        reason: ResolvedRefs\n"
+			 "        message: All backendRefs were found.\n"
+			 "        observedGeneration: 3\n");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(class_status),
+		TEST(gateway_status),
+		TEST(not_programmed),
+		TEST(route_status),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
