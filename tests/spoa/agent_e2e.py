@@ -72,7 +72,7 @@ spoe-message decide
 """
 
 
-def wait_for(what, seconds=5.0):
+def wait_for(what, seconds=5.0, explain=None):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError):
@@ -80,7 +80,7 @@ def wait_for(what, seconds=5.0):
             if result:
                 return result
         time.sleep(0.02)
-    raise AssertionError(f"did not happen in {seconds} s")
+    raise AssertionError(f"did not happen in {seconds} s; {explain() if explain else ''}")
 
 
 def unix_socket(path, timeout=5.0):
@@ -117,7 +117,7 @@ class Agent:
         self.process = subprocess.Popen(
             [AGENT, "--listen", f"unix@{self.run}/agent.sock", "--threads", "2",
              "--stats-socket", f"{self.run}/stats.sock", *self.args], stderr=self.log)
-        wait_for(self.stats)
+        wait_for(self.stats, explain=lambda: open(f"{self.run}/agent.log").read())
 
     def stats(self):
         with unix_socket(f"{self.run}/stats.sock") as sock:
@@ -160,8 +160,9 @@ def haproxy(agent, tmp_path):
         process = subprocess.Popen([HAPROXY, "-db", "-f", str(tmp_path / "haproxy.cfg")],
                                    stdout=log, stderr=log)
     try:
-        wait_for(lambda: unix_socket(f"{tmp_path}/web.sock"))
-        wait_for(lambda: agent.stats()["healthchecks"])
+        wait_for(lambda: unix_socket(f"{tmp_path}/web.sock").close() is None)
+        wait_for(lambda: agent.stats()["healthchecks"],
+                 explain=lambda: f"{agent.stats()} {(tmp_path / 'haproxy.log').read_text()}")
         yield process
     finally:
         process.kill()
