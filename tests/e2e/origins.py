@@ -24,6 +24,7 @@ WEBSOCKET_MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     connections = itertools.count(1)
+    disable_nagle_algorithm = True
 
     def setup(self):
         super().setup()

@@ -190,12 +190,14 @@ def test_certificate_that_was_set_by_hand_is_put_back(served):
 
 
 def test_drain_of_an_operator_is_not_drift(served):
-    backend, server = own_server(served).split("/")
-    name = next(row for row in served.ctl("backends").splitlines() if "default.a" in row).split()[0]
+    rows = served.ctl("backends").splitlines()
+    name = next(word for row in rows for word in row.split() if word.startswith("default:a"))
     served.ctl("drain", name)
     eventually(lambda: served.get(host=HOST).status == 503, timeout=5)
     time.sleep(7)
     assert served.get(host=HOST).status == 503
+    served.ctl("drain", name, "--ready")
+    eventually(lambda: answers(served), timeout=5)
 
 
 # ---- supervision ----
