@@ -346,9 +346,24 @@ static void run_pass(struct app *app)
 
 /* ---- sources ---- */
 
+/* A Secret that stops being a usable certificate: what it was keeps serving. The source has a
+ * finding on what is wrong with the new one. */
+static bool keeps_old_certificate(const struct app *app, const struct object *object)
+{
+	if (object->kind != KIND_SECRET || object->secret.is_tls)
+		return false;
+	const struct object *old =
+		store_get(app->store, KIND_SECRET, object->meta.ns, object->meta.name);
+	return old && old->secret.is_tls;
+}
+
 static void on_put(void *user, struct object *object)
 {
 	struct app *app = user;
+	if (keeps_old_certificate(app, object)) {
+		object_free(object);
+		return;
+	}
 	overrides_apply(app->overrides, object);
 	enum kind kind = object->kind;
 	struct arena *names = arena_new(); /* the store may free the object at any later put */
