@@ -167,7 +167,11 @@ static void on_check_timer(struct ev_loop *loop, ev_timer *timer, int events)
 	    engine->engine_state == ENGINE_STOPPING || engine->engine_state == ENGINE_STOPPED)
 		return;
 	engine->operation_started_ms = engine_now_ms();
-	repair(engine, CHECK_CHEAP);
+	if (engine->hold_until_ms > engine->operation_started_ms)
+		return;
+	enum check_depth depth = engine->hold_until_ms ? CHECK_FULL : CHECK_CHEAP;
+	engine->hold_until_ms = 0;
+	repair(engine, depth);
 }
 
 static void on_due_timer(struct ev_loop *loop, ev_timer *timer, int events)

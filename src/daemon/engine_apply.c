@@ -247,6 +247,31 @@ static void take_update(struct engine *engine, const struct changes *changes)
 	arena_free(l.arena);
 }
 
+/* The first update after HAProxy was found running: what it says is compared as a whole. */
+static void take_held_update(struct engine *engine, const struct changes *changes)
+{
+	struct arena *arena = arena_new();
+	char reason[sizeof(engine->reload_reason)];
+	struct str pem;
+	for (size_t i = 0; i < changes->count; i++) {
+		const struct change *change = &changes->items[i];
+		if (needs_reload(engine, change, reason, sizeof(reason)))
+			engine_want_reload(engine, "%s", reason);
+	}
+	for (size_t i = 0; i < changes->count; i++) {
+		const struct change *change = &changes->items[i];
+		state_change(engine->state, change);
+		if (change->table == PLAN_CERTIFICATE && change->op != CHANGE_DEL &&
+		    engine_pem(engine, change->key, &pem))
+			engine_write_cert(engine,
+					  render_cert_path(engine->state, arena, change->key), pem);
+	}
+	arena_free(arena);
+	engine->change_count += changes->count;
+	engine->maps_dirty = engine->cfg_dirty = true;
+	engine_want_repair(engine, "adopted");
+}
+
 static void on_applied(struct engine *engine)
 {
 	if (engine->failures > 0) {
@@ -263,12 +288,17 @@ void engine_apply(struct engine *engine)
 {
 	engine->operation = OP_APPLY;
 	engine->change_count = 0;
+	bool held = engine->hold_until_ms != 0;
+	engine->hold_until_ms = 0;
 	commands_free(engine->commands);
 	engine->commands = commands_new();
 	while (engine->queue) {
 		struct update *update = engine->queue;
 		engine->queue = update->next;
-		take_update(engine, update->changes);
+		if (held)
+			take_held_update(engine, update->changes);
+		else
+			take_update(engine, update->changes);
 		engine->sequence_sent = update->sequence;
 		changes_free(update->changes);
 		free(update);
@@ -281,6 +311,10 @@ void engine_apply(struct engine *engine)
 		return;
 	}
 	engine->stats.updates++;
+	if (held) { /* the read-back that comes next does it */
+		engine_done(engine);
+		return;
+	}
 	engine_send(engine, on_applied);
 }
 
@@ -368,7 +402,7 @@ static void on_due_deleted(struct engine *engine)
 	engine_done(engine);
 }
 
-enum { MAX_DELETES_AT_ONCE = 200 };
+enum { MAX_DELETES_AT_ONCE = 20 };
 
 bool engine_has_due(const struct engine *engine)
 {

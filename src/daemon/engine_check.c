@@ -22,7 +22,7 @@ struct check {
 	struct step *steps;
 	size_t step_count, step_capacity, step_at;
 	struct image *image;
-	struct commands *commands; /* NULL: compare only */
+	struct commands *commands, *removals; /* NULL: compare only */
 	struct sb differences;
 	struct readback readback;
 	struct str backends; /* the answer to STEP_BACKENDS, until STEP_SPARES */
@@ -40,6 +40,7 @@ static void check_free(struct check *check)
 	free(check->steps);
 	image_free(check->image);
 	commands_free(check->commands);
+	commands_free(check->removals);
 	sb_fini(&check->differences);
 	map_free(check->certs_present, NULL);
 	arena_free(check->arena);
@@ -136,11 +137,15 @@ static void add_steps(struct engine *engine)
 	add_step(check, STEP_SERVERS, STR("show servers state\n"));
 	if (check->depth == CHECK_CHEAP)
 		add_step(check, STEP_COUNTS, STR("show map\n"));
-	for (size_t i = 0; i < check->image->count; i++) {
-		struct str file = check->image->maps[i].file;
-		/* spare.map is compared together with the backends. */
-		if (due(engine, i) && !str_is(file, "spare.map"))
-			add_map_step(engine, file);
+	/* Records before what points at them: the repairs are sent in this order. */
+	for (unsigned rank = 0; rank <= 2; rank++) {
+		for (size_t i = 0; i < check->image->count; i++) {
+			struct str file = check->image->maps[i].file;
+			/* spare.map is compared together with the backends. */
+			if (image_rank(file) == rank && due(engine, i) &&
+			    !str_is(file, "spare.map"))
+				add_map_step(engine, file);
+		}
 	}
 	add_tls_steps(engine);
 }
@@ -167,7 +172,8 @@ static void on_repaired(struct engine *engine)
 static void send_repairs(struct engine *engine)
 {
 	struct check *check = engine->check;
-	commands_flush(check->commands);
+	commands_append(check->commands, check->removals);
+	check->removals = check->readback.removals = NULL;
 	if (check->readback.need_reload)
 		engine_want_reload(engine, "repair: something only a reload brings back");
 	if (check->commands->count == 0) {
@@ -313,9 +319,13 @@ void engine_check(struct engine *engine, enum check_depth depth, bool repair,
 	sb_init(&check->differences, 4 << 20);
 	if (repair)
 		check->commands = commands_new();
+	if (repair)
+		check->removals = commands_new();
 	check->readback = (struct readback){ .state = engine->state,
 					     .differences = &check->differences,
 					     .commands = check->commands,
+					     .removals = check->removals,
+					     .record_due_ms = engine_now_ms() + RECORD_GRACE_MS,
 					     .now_ms = engine_now_ms() };
 	engine->check_round++;
 	add_steps(engine);

@@ -57,7 +57,9 @@ static bool put_maps(struct engine *engine, bool now, struct error *err)
 	bool done = true;
 	for (size_t i = 0; done && i < image->count; i++) {
 		sb_reset(&sb);
-		image_print(&image->maps[i], &sb);
+		/* Whoever starts from these files has every backend under its own name. */
+		if (!str_is(image->maps[i].file, "spare.map"))
+			image_print(&image->maps[i], &sb);
 		done = put(engine, now,
 			   render_map_path(engine->state, arena, image->maps[i].file).p,
 			   sb_str(&sb), FILE_MODE, false, err);

@@ -35,6 +35,7 @@ enum {
 	BACKOFF_FIRST_MS = 100,
 	BACKOFF_MAX_MS = 5000,
 	STOP_GRACE_MS = 10 * 1000,
+	HOLD_MS = 5 * 1000,            /* see struct engine */
 	DEFAULT_SPARES = 64,
 };
 
@@ -81,6 +82,9 @@ struct engine {
 	bool reload_wanted;
 	char reload_reason[160];
 	int64_t reload_not_before_ms;
+	/* The last-good plan may be a moment older than the HAProxy that was found running:
+	 * nothing is taken back before the first update, or this time. 0: not holding. */
+	int64_t hold_until_ms;
 	bool repair_wanted;        /* a full read-back as soon as possible */
 	char repair_reason[160];
 	struct map *dead_backends; /* backends without a place in the plan, to be deleted */

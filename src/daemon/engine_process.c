@@ -283,7 +283,8 @@ void engine_begin(struct engine *engine)
 		if (engine_same_schema(engine)) {
 			engine->operation = OP_READBACK;
 			engine->operation_started_ms = engine_now_ms();
-			engine_check(engine, CHECK_FULL, true, on_adopted);
+			engine->hold_until_ms = engine->operation_started_ms + HOLD_MS;
+			engine_check(engine, CHECK_FULL, false, on_adopted);
 		} else {
 			engine_event(engine, "adopt", true, "HAProxy, pid %d",
 				     (int)process_pid(engine->haproxy));

@@ -38,6 +38,16 @@ void commands_flush(struct commands *commands)
 	sb_reset(&commands->chain);
 }
 
+void commands_append(struct commands *commands, struct commands *more)
+{
+	commands_flush(commands);
+	commands_flush(more);
+	for (size_t i = 0; i < more->count; i++)
+		add_batch(commands, more->batches[i]);
+	commands->command_count += more->command_count;
+	commands_free(more);
+}
+
 void command_quote(struct sb *out, struct str word)
 {
 	for (size_t i = 0; i < word.n; i++) {
@@ -166,7 +176,7 @@ void command_backend_del(struct commands *commands, struct state *state, struct 
 		commands_flush(commands);
 		command_chain(commands, words(commands, "unpublish backend", backend, STR_NONE,
 					      STR_NONE));
-		command_chain(commands, words(commands, "wait 1s be-removable", backend, STR_NONE,
+		command_chain(commands, words(commands, "wait 100ms be-removable", backend, STR_NONE,
 					      STR_NONE));
 		command_chain(commands,
 			      words(commands, "del backend", backend, STR_NONE, STR_NONE));
@@ -289,7 +299,7 @@ void command_server_del(struct commands *commands, const struct state *state, st
 	commands_flush(commands);
 	if (state->caps.wait_removable)
 		command_chain(commands, arena_strf(commands->arena,
-						   "wait 1s srv-removable" STR_FMT,
+						   "wait 20ms srv-removable" STR_FMT,
 						   STR_ARG(name)));
 	command_chain(commands,
 		      arena_strf(commands->arena, "del server" STR_FMT, STR_ARG(name)));

@@ -18,6 +18,8 @@ struct commands {
 
 struct commands *commands_new(void);
 void commands_free(struct commands *commands); /* accepts NULL */
+/* Moves all of `more` behind what is there; frees it. */
+void commands_append(struct commands *commands, struct commands *more);
 /* Makes the chain a batch: what follows is sent after its answer. */
 void commands_flush(struct commands *commands);
 

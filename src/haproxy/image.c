@@ -294,6 +294,17 @@ void image_free(struct image *image)
 	free(image);
 }
 
+unsigned image_rank(struct str file)
+{
+	if (str_is(file, "rules.map"))
+		return 1;
+	return str_is(file, "headers.map") || str_is(file, "lists.map") ||
+			       str_is(file, "methods.map") || str_is(file, "splits.map") ||
+			       str_is(file, "spare.map") ?
+		       0 :
+		       2;
+}
+
 const struct image_map *image_find(const struct image *image, struct str file)
 {
 	for (size_t i = 0; i < image->count; i++) {

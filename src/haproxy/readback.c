@@ -23,6 +23,11 @@ static void found(struct readback *rb, const char *fmt, ...)
 	sb_addc(rb->differences, '\n');
 }
 
+static struct commands *removals(struct readback *rb)
+{
+	return rb->removals ? rb->removals : rb->commands;
+}
+
 /* ---- backends ---- */
 
 static void learn_spare(struct readback *rb, const struct image_entry *entry)
@@ -142,7 +147,7 @@ static void extra_server(struct readback *rb, struct str key, const struct live_
 	slot = state_slot(rb->state, key);
 	slot->id = live->id;
 	slot->due_ms = rb->now_ms;
-	command_server_maint(rb->commands, rb->state, key);
+	command_server_maint(removals(rb), rb->state, key);
 }
 
 static void missing_server(struct readback *rb, struct str key, struct str value)
@@ -223,8 +228,12 @@ static void map_extra(struct readback *rb, struct str file, const struct image_e
 		return;
 	found(rb, "map " STR_FMT " " STR_FMT ": HAProxy has " STR_FMT ", plan has nothing",
 	      STR_ARG(file), STR_ARG(live->key), STR_ARG(live->value));
-	if (rb->commands)
-		command_map_del(rb->commands, rb->state, file, live->key);
+	if (!rb->commands)
+		return;
+	if (image_rank(file) < 2)
+		state_leave(rb->state, file, live->key, rb->record_due_ms);
+	else
+		command_map_del(removals(rb), rb->state, file, live->key);
 }
 
 /* live[0, copies) have one key: the wanted one. */
@@ -374,7 +383,7 @@ void readback_crt_list(struct readback *rb, struct str frontend, struct str repl
 		found(rb, "crt-list " STR_FMT ": not in the plan: " STR_FMT, STR_ARG(frontend),
 		      STR_ARG(map_key(at)));
 		if (rb->commands)
-			command_crt_list_del(rb->commands, list, first_word(map_key(at)));
+			command_crt_list_del(removals(rb), list, first_word(map_key(at)));
 	}
 	map_free(lines, NULL);
 	arena_free(arena);

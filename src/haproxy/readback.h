@@ -11,6 +11,10 @@ struct readback {
 	struct state *state;
 	struct sb *differences;    /* a line each; may be NULL */
 	struct commands *commands; /* repairs; NULL: only compare (state is not changed) */
+	/* What takes something away, to be sent after the repairs: first everything points
+	 * elsewhere. NULL: among the commands. */
+	struct commands *removals;
+	int64_t record_due_ms; /* until when an unknown record stays: requests may be on it */
 	size_t found;
 	bool need_reload; /* something only a reload repairs: no spare, a missing map */
 	int64_t now_ms;   /* for what is found to be leaving */

@@ -136,6 +136,8 @@ struct image {
 /* only: one file, or empty for all. Listener maps are schema, but here too. */
 struct image *image_new(const struct state *state, struct str only);
 void image_free(struct image *image);
+/* Who points at whom: 0 records, 1 rules, 2 the maps of frontends. Repairs go upwards. */
+unsigned image_rank(struct str file);
 const struct image_map *image_find(const struct image *image, struct str file);
 /* "key value" lines. */
 void image_print(const struct image_map *map, struct sb *out);

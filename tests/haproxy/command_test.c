@@ -153,7 +153,7 @@ static void server_returns(void **state)
 	assert_false(state_find_slot(s, STR("default.store.80/a"))->leaving);
 	c = commands_new();
 	command_server_del(c, s, STR("default.store.80/a"));
-	expect(c, "wait 1s srv-removable default.store.80/a;del server default.store.80/a\n");
+	expect(c, "wait 20ms srv-removable default.store.80/a;del server default.store.80/a\n");
 	state_drop_slot(s, STR("default.store.80/a"));
 	c = commands_new();
 	command_server_add(c, s, STR("default.store.80/a"), STR("10.0.0.9:80 2"));
@@ -184,7 +184,7 @@ static void backends_34(void **state)
 	command_backend_del(c, s, STR("default.new.80"));
 	command_backend_del(c, s, STR("default.store.80")); /* static: stays */
 	expect(c, "add backend default.new.80 from tidegate;publish backend default.new.80\n"
-		  "unpublish backend default.new.80;wait 1s be-removable default.new.80;"
+		  "unpublish backend default.new.80;wait 100ms be-removable default.new.80;"
 		  "del backend default.new.80\n");
 	assert_non_null(state_find_place(s, STR("default.store.80")));
 	state_free(s);
