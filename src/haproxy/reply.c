@@ -110,6 +110,15 @@ static bool parse_server(struct arena *arena, struct str line, const size_t at[C
 	return true;
 }
 
+/* HAProxy ends every line. A worker that dies while it answers leaves the last one in the
+ * middle, where half a name could be taken for another name. */
+static bool is_whole(struct str reply, struct error *err)
+{
+	if (str_empty(reply) || str_ends(reply, STR("\n")))
+		return true;
+	return error_set(err, ERR_PROTO, "an answer of HAProxy ends in the middle of a line");
+}
+
 static int server_cmp(const void *a, const void *b)
 {
 	const struct live_server *x = a, *y = b;
@@ -130,6 +139,8 @@ bool reply_servers(struct arena *arena, struct str reply, struct live_server **r
 	size_t at[COLUMN_COUNT], count = 0;
 	struct live_server *servers = arena_array(arena, count_lines(reply), sizeof(*servers));
 	bool header = false;
+	if (!is_whole(reply, err))
+		return false;
 	if (!str_is(str_trim(str_cut(&reply, '\n')), "1"))
 		return error_set(err, ERR_PROTO, "'show servers state' is not of version 1");
 	while (reply.n > 0) {
@@ -168,6 +179,8 @@ bool reply_map(struct arena *arena, struct str reply, struct image_entry **ret_e
 	size_t count = 0;
 	struct str text = arena_str(arena, reply);
 	struct image_entry *entries = arena_array(arena, count_lines(text), sizeof(*entries));
+	if (!is_whole(text, err))
+		return false;
 	while (text.n > 0) {
 		struct str line = str_cut(&text, '\n');
 		if (str_empty(line))

@@ -172,7 +172,10 @@ static void cut_short(void **state)
 		size_t count;
 		struct reply_info info_got;
 		struct reply_proc proc;
-		(void)!reply_servers(arena, text, &servers_got, &count, NULL);
+		bool whole = reply_servers(arena, text, &servers_got, &count, NULL);
+		/* Half a port would be a port too. */
+		assert_true(!whole || n == 0 || good[n - 1] == '\n');
+		assert_true(whole || n < sizeof(good) - 1);
 		(void)!reply_map(arena, text, &entries, &count, NULL);
 		(void)!reply_info(text, &info_got, NULL);
 		(void)!reply_proc(text, &proc, NULL);
@@ -185,12 +188,69 @@ static void cut_short(void **state)
 	}
 }
 
+static void maps_cut_short(void **state)
+{
+	(void)state;
+	static const char good[] = "0x55aa a.com/ab one\n0x55ab a.com/b two\n\n";
+	for (size_t n = 0; n <= sizeof(good) - 1; n++) {
+		struct arena *arena = arena_new();
+		struct image_entry *entries;
+		struct error err = { 0 };
+		size_t count;
+		bool whole = reply_map(arena, (struct str){ good, n }, &entries, &count, &err);
+		assert_int_equal(whole, n == 0 || good[n - 1] == '\n');
+		assert_int_equal(err.code, whole ? ERR_NONE : ERR_PROTO);
+		if (whole)
+			assert_in_range(count, 0, 2);
+		arena_free(arena);
+	}
+}
+
+/* Bytes changed at random (but the same each time) in answers to everything. */
+static void garbage(void **state)
+{
+	(void)state;
+	static const char good[] = STATE_HEADER
+		"5 z.be 3 pod-b fd00::1 2 0 7 1 1 1 0 0 0 0 0 1 - 8080 - 0 0 - - 0\n"
+		"0x55aa a.com/ab one\n1 (/run/x.map) pattern loaded entry_cnt=5\n"
+		"SHA1 FingerPrint: 00\n10 master 2 [failed: 1] 0d\nPid: 1\nVersion: 2.6\n";
+	static const char signs[] = "\n \t0x9#:()[]\0\377";
+	uint32_t seed = 1;
+	for (int turn = 0; turn < 2000; turn++) {
+		char text[sizeof(good)];
+		memcpy(text, good, sizeof(good));
+		for (int i = 0; i < 4; i++) {
+			seed = seed * 1664525u + 1013904223u;
+			text[(seed >> 8) % (sizeof(good) - 1)] = signs[(seed >> 24) % sizeof(signs)];
+		}
+		size_t start = (seed >> 16) % sizeof(good), count;
+		struct str reply = { text + start, sizeof(good) - 1 - start };
+		struct arena *arena = arena_new();
+		struct live_server *servers_got;
+		struct image_entry *entries;
+		struct str *lines;
+		struct reply_info info_got;
+		struct reply_proc proc;
+		struct error err;
+		(void)!reply_servers(arena, reply, &servers_got, &count, &err);
+		(void)!reply_map(arena, reply, &entries, &count, &err);
+		(void)!reply_info(reply, &info_got, &err);
+		(void)!reply_proc(reply, &proc, &err);
+		(void)!reply_ok(reply, &err);
+		assert_in_range(reply_lines(arena, reply, &lines), 0, reply.n);
+		map_free(reply_map_counts(reply), NULL);
+		(void)reply_fingerprint(reply);
+		arena_free(arena);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(successes), cmocka_unit_test(failures),  cmocka_unit_test(info),
 		cmocka_unit_test(servers),   cmocka_unit_test(maps),	  cmocka_unit_test(processes),
-		cmocka_unit_test(cut_short),
+		cmocka_unit_test(cut_short), cmocka_unit_test(maps_cut_short),
+		cmocka_unit_test(garbage),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
