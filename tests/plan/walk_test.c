@@ -82,7 +82,8 @@ static struct str ask_methods(const struct plan *plan, struct arena *arena, stru
 	struct str key =
 		arena_strf(arena, STR_FMT "/" STR_FMT "/", STR_ARG(id), STR_ARG(request->method));
 	const struct plan_entry *entry = longest_prefix(plan, PLAN_METHOD, key);
-	assert_non_null(entry);
+	if (!entry)
+		fail_msg("no method of " STR_FMT, STR_ARG(key));
 	return entry->value;
 }
 
@@ -148,7 +149,8 @@ static uint64_t share_of(const struct plan *plan, struct arena *arena, struct st
 	for (uint64_t i = 0; i < *ret_of; i++) {
 		struct str key = arena_strf(arena, STR_FMT "/%d", STR_ARG(id), (int)(offset + i));
 		const struct plan_entry *entry = longest_prefix(plan, PLAN_SPLIT, key);
-		assert_non_null(entry);
+		if (!entry)
+			fail_msg("no part of " STR_FMT, STR_ARG(key));
 		hits += str_eq(target_backend(plan, entry->value), backend);
 	}
 	return hits;
