@@ -76,8 +76,9 @@ bool readback_backends(struct readback *rb, struct str backends, struct str spar
 		map_put(listed, lines[i], listed);
 	struct image_entry *entries = NULL;
 	size_t entry_count = 0;
-	bool ok = rb->state->caps.add_backend ||
-		  reply_map(arena, spares, &entries, &entry_count, err);
+	bool ok = reply_whole(backends, err) &&
+		  (rb->state->caps.add_backend ||
+		   reply_map(arena, spares, &entries, &entry_count, err));
 	if (ok && map_count(listed) == 0)
 		ok = error_set(err, ERR_PROTO, "'show backend' lists nothing");
 	for (size_t i = 0; ok && i < entry_count; i++)

@@ -35,6 +35,13 @@ bool reply_ok(struct str reply, struct error *err)
 	return true;
 }
 
+bool reply_whole(struct str reply, struct error *err)
+{
+	if (str_is(reply, "\n") || str_ends(reply, STR("\n\n")))
+		return true;
+	return error_set(err, ERR_PROTO, "an answer of HAProxy stops half way");
+}
+
 bool reply_info(struct str reply, struct reply_info *ret_info, struct error *err)
 {
 	struct reply_info info = { 0 };
@@ -110,15 +117,6 @@ static bool parse_server(struct arena *arena, struct str line, const size_t at[C
 	return true;
 }
 
-/* HAProxy ends every line. A worker that dies while it answers leaves the last one in the
- * middle, where half a name could be taken for another name. */
-static bool is_whole(struct str reply, struct error *err)
-{
-	if (str_empty(reply) || str_ends(reply, STR("\n")))
-		return true;
-	return error_set(err, ERR_PROTO, "an answer of HAProxy ends in the middle of a line");
-}
-
 static int server_cmp(const void *a, const void *b)
 {
 	const struct live_server *x = a, *y = b;
@@ -138,11 +136,11 @@ bool reply_servers(struct arena *arena, struct str reply, struct live_server **r
 {
 	size_t at[COLUMN_COUNT], count = 0;
 	struct live_server *servers = arena_array(arena, count_lines(reply), sizeof(*servers));
-	bool header = false;
-	if (!is_whole(reply, err))
-		return false;
+	bool header = false, whole = reply_whole(reply, err);
 	if (!str_is(str_trim(str_cut(&reply, '\n')), "1"))
 		return error_set(err, ERR_PROTO, "'show servers state' is not of version 1");
+	if (!whole)
+		return false;
 	while (reply.n > 0) {
 		struct str line = str_cut(&reply, '\n');
 		if (str_empty(str_trim(line)))
@@ -179,7 +177,7 @@ bool reply_map(struct arena *arena, struct str reply, struct image_entry **ret_e
 	size_t count = 0;
 	struct str text = arena_str(arena, reply);
 	struct image_entry *entries = arena_array(arena, count_lines(text), sizeof(*entries));
-	if (!is_whole(text, err))
+	if (!reply_whole(text, err))
 		return false;
 	while (text.n > 0) {
 		struct str line = str_cut(&text, '\n');

@@ -11,6 +11,11 @@
  * first other line is in err. */
 bool reply_ok(struct str reply, struct error *err) must_check;
 
+/* HAProxy ends every answer with an empty line, also that of an empty map. The answer of a
+ * worker that dies meanwhile does not have it, and what such an answer lacks is not missing in
+ * HAProxy. The tables below are checked for it. Fails with ERR_PROTO. */
+bool reply_whole(struct str reply, struct error *err) must_check;
+
 struct reply_info {
 	struct str version;
 	int pid;

@@ -64,12 +64,12 @@ static void maps(void **state)
 	(void)state;
 	struct fixture f;
 	begin(&f, "2.6.12");
-	compare_rules(&f, "0x1 @r/b/0 two\n0x2 @r/a/0 one\n");
+	compare_rules(&f, "0x1 @r/b/0 two\n0x2 @r/a/0 one\n\n");
 	expect(&f, 0, "");
 	end(&f);
 
 	begin(&f, "2.6.12");
-	compare_rules(&f, "0x1 @r/a/0 changed\n0x2 @r/x/0 extra\n");
+	compare_rules(&f, "0x1 @r/a/0 changed\n0x2 @r/x/0 extra\n\n");
 	expect(&f, 3,
 	       "set map /run/tg/maps/rules.map @r/a/0 one;"
 	       "add map /run/tg/maps/rules.map @r/b/0 two\n");
@@ -82,7 +82,7 @@ static void maps(void **state)
 	/* An entry in its grace time is no difference; a double one is. */
 	begin(&f, "2.6.12");
 	state_leave(f.rb.state, STR("rules.map"), STR("@r/x/0"), 0);
-	compare_rules(&f, "0x1 @r/a/0 one\n0x2 @r/x/0 extra\n0x3 @r/b/0 two\n0x4 @r/b/0 two\n");
+	compare_rules(&f, "0x1 @r/a/0 one\n0x2 @r/x/0 extra\n0x3 @r/b/0 two\n0x4 @r/b/0 two\n\n");
 	expect(&f, 1,
 	       "del map /run/tg/maps/rules.map @r/b/0;"
 	       "add map /run/tg/maps/rules.map @r/b/0 two\n");
@@ -92,7 +92,9 @@ static void maps(void **state)
 	begin(&f, "2.6.12");
 	struct error err;
 	struct image *image = image_new(f.rb.state, STR("rules.map"));
-	assert_false(readback_map(&f.rb, &image->maps[0], STR("Unknown map\n"), &err));
+	assert_false(readback_map(&f.rb, &image->maps[0], STR("Unknown map\n\n"), &err));
+	assert_false(readback_map(&f.rb, &image->maps[0], STR("0x1 @r/a/0 one\n"), &err));
+	assert_false(readback_map(&f.rb, &image->maps[0], STR_NONE, &err));
 	image_free(image);
 	expect(&f, 0, "");
 	end(&f);
@@ -104,7 +106,7 @@ static void compare_servers(struct fixture *f, const char *lines)
 {
 	struct error err;
 	char reply[1000];
-	snprintf(reply, sizeof(reply), "%s%s", HEADER, lines);
+	snprintf(reply, sizeof(reply), "%s%s\n", HEADER, lines);
 	assert_true(readback_servers(&f->rb, str_of(reply), &err));
 }
 
@@ -167,7 +169,7 @@ static void backends(void **state)
 	struct error err;
 	struct fixture f;
 	begin(&f, "3.4.0");
-	assert_true(readback_backends(&f.rb, STR("# name\nhttp-404\n"), STR_NONE, &err));
+	assert_true(readback_backends(&f.rb, STR("# name\nhttp-404\n\n"), STR_NONE, &err));
 	expect(&f, 1, "add backend default.a.80 from tidegate;publish backend default.a.80\n");
 	end(&f);
 
@@ -175,8 +177,8 @@ static void backends(void **state)
 	begin(&f, "2.6.12");
 	state_set_spares(f.rb.state, 4);
 	state_drop_place(f.rb.state, STR("default.a.80"));
-	assert_true(readback_backends(&f.rb, STR("# name\nspare-0\nspare-2\n"),
-				      STR("0x1 default.a.80 spare-2\n"), &err));
+	assert_true(readback_backends(&f.rb, STR("# name\nspare-0\nspare-2\n\n"),
+				      STR("0x1 default.a.80 spare-2\n\n"), &err));
 	expect(&f, 0, "");
 	assert_int_equal(state_find_place(f.rb.state, STR("default.a.80"))->spare, 2);
 	compare_servers(&f, "spare-2 1 p 10.0.0.1 0 3 80\n");
@@ -186,12 +188,13 @@ static void backends(void **state)
 	/* No spare: only a reload helps. */
 	begin(&f, "2.6.12");
 	state_drop_place(f.rb.state, STR("default.a.80"));
-	assert_true(readback_backends(&f.rb, STR("# name\nhttp-404\n"), STR("\n"), &err));
+	assert_true(readback_backends(&f.rb, STR("# name\nhttp-404\n\n"), STR("\n"), &err));
 	assert_true(f.rb.need_reload);
 	end(&f);
 
 	begin(&f, "3.4.0");
 	assert_false(readback_backends(&f.rb, STR(""), STR_NONE, &err));
+	assert_false(readback_backends(&f.rb, STR("# name\nhttp-404\n"), STR_NONE, &err));
 	expect(&f, 0, "");
 	end(&f);
 }
