@@ -25,7 +25,7 @@ struct runtime {
 	struct ev_loop *loop;
 	char *path;
 	double timeout_s;
-	STAILQ_HEAD(, batch) queue; /* the first is on the wire when fd >= 0 */
+	STAILQ_HEAD(batch_queue, batch) queue; /* the first is on the wire when fd >= 0 */
 	size_t pending;
 	int fd;
 	size_t written;

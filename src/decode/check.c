@@ -66,6 +66,9 @@ static void add_path(struct sb *out, const struct node *node)
 }
 
 static void report(const struct node *node, enum severity severity, const char *reason,
+		   const char *fmt, va_list args) __attribute__((format(printf, 4, 0)));
+
+static void report(const struct node *node, enum severity severity, const char *reason,
 		   const char *fmt, va_list args)
 {
 	struct decoder *decoder = node->decoder;

@@ -12,7 +12,7 @@ static struct str find_value(const struct template_fill *fill, struct str name)
 				return value->value;
 		}
 	}
-	assert(!"a placeholder without a value");
+	assert(false && "a placeholder without a value");
 	return STR_NONE;
 }
 
@@ -56,7 +56,7 @@ static struct str cut_block(struct str *rest)
 		else if (str_is(line, "#}") && --depth == 0)
 			return (struct str){ start, (size_t)(line_start - start) };
 	}
-	assert(!"a block without an end");
+	assert(false && "a block without an end");
 	return STR_NONE;
 }
 
