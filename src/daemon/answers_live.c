@@ -139,18 +139,22 @@ static void list_maps(struct call *call, struct str listing)
 {
 	static const struct report_column columns[] = { { "id", "ID", TABLE_RIGHT },
 							{ "name", "NAME", TABLE_LEFT },
-							{ "description", "DESCRIPTION", TABLE_LEFT } };
+							{ "entries", "ENTRIES", TABLE_RIGHT } };
 	struct report report;
 	report_init(&report, columns, 3, call_format(call), call_colours(call), call_body(call));
 	while (!str_empty(listing)) {
 		struct str line = str_cut(&listing, '\n'), id, name;
 		if (!parse_map_line(line, &id, &name))
 			continue;
-		size_t close = str_chr(line, ')', 0);
+		static const char mark[] = "entry_cnt=";
+		const char *at = memmem(line.p, line.n, mark, sizeof(mark) - 1);
+		struct str entries = at ? str_sub(line, (size_t)(at - line.p) + sizeof(mark) - 1,
+						  line.n) :
+					  STR("-");
 		report_row(&report);
 		report_str(&report, id, TABLE_PLAIN);
 		report_str(&report, name, TABLE_PLAIN);
-		report_str(&report, str_trim(str_sub(line, close + 1, line.n)), TABLE_DIM);
+		report_str(&report, str_trim(entries), TABLE_PLAIN);
 	}
 	report_finish(&report, "HAProxy has no maps.");
 	call_done(call, CALL_OK);

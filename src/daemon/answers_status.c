@@ -425,6 +425,58 @@ static void get_row(struct report *report, struct arena *arena, const struct obj
 	report_str(report, object_summary(arena, object), TABLE_PLAIN);
 }
 
+static void out_hostnames(struct out *out, const struct http_route *route)
+{
+	out_kv_array(out, "hostnames");
+	for (size_t i = 0; i < route->hostname_count; i++)
+		out_str(out, route->hostnames[i]);
+	out_end(out);
+}
+
+static void out_status(struct out *out, const struct app *app, const struct object *object)
+{
+	const struct gateways_view *view = compiler_gateways(app->compiler);
+	struct status_live live = live_status(app);
+	size_t count;
+	const struct route_view *const *routes = compiler_routes(app->compiler, &count);
+	out_key(out, "status");
+	for (size_t i = 0; view && i < view->class_count; i++) {
+		if (view->classes[i].object == object) {
+			status_class(&view->classes[i], out);
+			return;
+		}
+	}
+	for (size_t i = 0; view && i < view->gateway_count; i++) {
+		if (view->gateways[i].object == object) {
+			status_gateway(&view->gateways[i], &live, out);
+			return;
+		}
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (routes[i]->object == object) {
+			status_route(routes[i], str_of(app->options.controller_name), out);
+			return;
+		}
+	}
+	out_null(out);
+}
+
+/* One object, asked for by name, with its status. */
+static void get_one(struct call *call, const struct object *object)
+{
+	struct out out;
+	out_init(&out, call_body(call), report_out_format(call_format(call)));
+	out_object(&out);
+	out_kv_cstr(&out, "kind", kind_table[object->kind].name);
+	out_meta(&out, object);
+	out_kv_str(&out, "summary", object_summary(call_arena(call), object));
+	if (object->kind == KIND_HTTPROUTE)
+		out_hostnames(&out, &object->http_route);
+	out_status(&out, call_app(call), object);
+	out_end(&out);
+	call_done(call, CALL_OK);
+}
+
 void answer_get(struct call *call)
 {
 	static const struct report_column columns[] = {
@@ -442,6 +494,13 @@ void answer_get(struct call *call)
 	}
 	if (call_arg(call, "arg", 1, &wanted))
 		split_name(wanted, &ns, &name);
+	const struct object *one = str_empty(wanted) ? NULL :
+		store_get(call_app(call)->store, kind,
+			  kind_table[kind].namespaced ? ns : STR_NONE, name);
+	if (one && call_format(call) != REPORT_TABLE) {
+		get_one(call, one);
+		return;
+	}
 	size_t count;
 	const struct object *const *list = store_list(call_app(call)->store, kind, &count);
 	struct report report;

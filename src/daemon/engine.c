@@ -162,6 +162,8 @@ static void on_check_timer(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)loop;
 	(void)events;
 	struct engine *engine = timer->data;
+	if (engine->operation == OP_NONE && engine_unblocked(engine))
+		engine_want_reload(engine, "a port that was taken is free");
 	engine_next(engine);
 	if (engine->operation != OP_NONE || process_pid(engine->haproxy) == 0 ||
 	    engine->engine_state == ENGINE_STOPPING || engine->engine_state == ENGINE_STOPPED)
@@ -269,7 +271,7 @@ struct engine *engine_new(struct ev_loop *loop, const struct engine_options *opt
 	init_timers(engine);
 	engine_process_init(engine);
 	if (!make_run_dir(engine, options->run_dir, err) ||
-	    !engine_find_version(engine, &caps, err) ||
+	    !engine_find_version(engine, &caps, err) || !engine_find_agent(engine, err) ||
 	    !(engine->writer = writer_new(loop, on_writer_state, engine, err))) {
 		engine_free(engine);
 		return NULL;

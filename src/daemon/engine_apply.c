@@ -166,6 +166,22 @@ static int64_t server_grace_ms(const struct engine *engine)
 	return engine->state->caps.unsafe_del_server ? SERVER_GRACE_UNSAFE_MS : SERVER_GRACE_MS;
 }
 
+/* A server that leaves a backend takes no new requests from now on. One that goes together
+ * with its backend takes those that found the backend just before the routes changed. */
+static void retire_server(struct lowering *l, struct str backend, struct str key)
+{
+	struct engine *engine = l->engine;
+	struct slot *slot = state_slot(engine->state, key);
+	if (state_get(engine->state, PLAN_BACKEND, backend).p) {
+		command_server_maint(engine->commands, engine->state, key);
+		slot->due_ms = l->now_ms + server_grace_ms(engine);
+	} else {
+		slot->leaving = true;
+		slot->maint = false;
+		slot->due_ms = l->now_ms + SERVER_GRACE_MS;
+	}
+}
+
 static void lower_server(struct lowering *l, const struct change *change)
 {
 	struct engine *engine = l->engine;
@@ -179,10 +195,7 @@ static void lower_server(struct lowering *l, const struct change *change)
 		command_server_set(engine->commands, engine->state, change->key, change->value,
 				   change->old);
 	} else {
-		command_server_maint(engine->commands, engine->state, change->key);
-		struct slot *slot = state_find_slot(engine->state, change->key);
-		if (slot)
-			slot->due_ms = l->now_ms + server_grace_ms(engine);
+		retire_server(l, backend, change->key);
 	}
 }
 
@@ -432,9 +445,14 @@ void engine_delete_due(struct engine *engine)
 		struct slot *slot = map_value(at);
 		if (!slot->leaving || slot->due_ms > now_ms)
 			continue;
-		slot->due_ms = INT64_MAX; /* until the answer */
-		delete_server(engine, map_key(at));
 		count++;
+		if (slot->maint) {
+			slot->due_ms = INT64_MAX; /* until the answer */
+			delete_server(engine, map_key(at));
+		} else {
+			command_server_maint(engine->commands, engine->state, map_key(at));
+			slot->due_ms = now_ms + server_grace_ms(engine);
+		}
 	}
 	delete_records(engine, now_ms);
 	delete_backends(engine);

@@ -298,7 +298,8 @@ static int try_bind(struct str text, uint16_t port)
 		return errno;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
-	if (bind(fd, (const struct sockaddr *)&address, len) < 0 || listen(fd, 1) < 0)
+	/* No listen(): the socket would take connections that are HAProxy's. */
+	if (bind(fd, (const struct sockaddr *)&address, len) < 0)
 		failed = errno;
 	close(fd);
 	return failed;
@@ -342,4 +343,12 @@ void engine_test_binds(struct engine *engine)
 		else
 			state_del_str(engine->state->blocked, map_key(at));
 	}
+}
+
+bool engine_unblocked(struct engine *engine)
+{
+	size_t before = map_count(engine->state->blocked);
+	if (before > 0)
+		engine_test_binds(engine);
+	return map_count(engine->state->blocked) < before;
 }

@@ -161,8 +161,11 @@ void engine_load_overrides(struct engine *engine);
 void engine_write_overrides(struct engine *engine);
 /* Marks frontends whose address cannot be bound. */
 void engine_test_binds(struct engine *engine);
+/* True when a frontend that could not be bound can be now. */
+bool engine_unblocked(struct engine *engine);
 
 /* engine_process.c */
+bool engine_find_agent(struct engine *engine, struct error *err) must_check;
 bool engine_find_version(struct engine *engine, struct haproxy_caps *ret_caps,
 			 struct error *err) must_check;
 /* Adopts what runs, or starts it. */

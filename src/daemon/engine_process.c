@@ -18,6 +18,14 @@ bool engine_find_version(struct engine *engine, struct haproxy_caps *ret_caps,
 	       error_prefix(err, "%s", engine->options.haproxy);
 }
 
+bool engine_find_agent(struct engine *engine, struct error *err)
+{
+	char output[4096];
+	const char *const argv[] = { engine->options.agent, "--version", NULL };
+	return process_run_wait(argv, output, sizeof(output), err) ||
+	       error_prefix(err, "the agent (--agent)");
+}
+
 /* ---- pid files ---- */
 
 static pid_t read_pid(struct engine *engine, const char *name)

@@ -76,6 +76,8 @@ static void engine_metrics(const struct app *app, struct sb *out)
 	uint64_t counts[MAX_RELOAD_REASONS];
 	size_t count = engine_reload_reasons(app->engine, reasons, counts, MAX_RELOAD_REASONS);
 	head(out, "reloads_total", "counter", "Reloads of HAProxy by reason.");
+	if (count == 0)
+		sb_adds(out, "tidegate_reloads_total{reason=\"\"} 0\n");
 	for (size_t i = 0; i < count; i++) {
 		sb_adds(out, "tidegate_reloads_total{reason=\"");
 		label(out, reasons[i]);

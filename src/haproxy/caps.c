@@ -46,8 +46,8 @@ bool caps_parse(struct str version, struct haproxy_caps *ret_caps, struct error 
 	unsigned release = caps.major * 1000 + caps.minor;
 	if (release < 2006)
 		return error_set(err, ERR_REFUSED,
-				 "HAProxy %u.%u is too old: install HAProxy 2.6 or newer",
-				 caps.major, caps.minor);
+				 "HAProxy %u.%u.%u is too old: install HAProxy 2.6 or newer",
+				 caps.major, caps.minor, caps.patch);
 	caps.sync_reload = release >= 2007;
 	caps.server_quirks = release < 3000;
 	caps.unsafe_del_server = release < 3000;

@@ -247,7 +247,7 @@ void command_server_add(struct commands *commands, struct state *state, struct s
 		return;
 	struct slot *slot = state_find_slot(state, key);
 	if (slot) {
-		slot->leaving = false;
+		slot->leaving = slot->maint = false;
 		server_return(commands, state, key, &server);
 		return;
 	}
@@ -290,7 +290,7 @@ void command_server_maint(struct commands *commands, struct state *state, struct
 	command_server_state(commands, state, key, "maint");
 	struct slot *slot = state_find_slot(state, key);
 	if (slot)
-		slot->leaving = true;
+		slot->leaving = slot->maint = true;
 }
 
 void command_server_del(struct commands *commands, const struct state *state, struct str key)

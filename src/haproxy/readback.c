@@ -140,7 +140,7 @@ static void compare_server(struct readback *rb, struct str key, const struct ser
 static void extra_server(struct readback *rb, struct str key, const struct live_server *live)
 {
 	struct slot *slot = state_find_slot(rb->state, key);
-	if (slot && slot->leaving && (live->admin & ADMIN_MAINT))
+	if (slot && slot->leaving && (!slot->maint || (live->admin & ADMIN_MAINT)))
 		return;
 	found(rb, "server " STR_FMT ": not in the plan", STR_ARG(key));
 	if (!rb->commands)
@@ -188,7 +188,7 @@ static void compare_live_server(struct readback *rb, struct map *seen, struct ar
 	}
 	struct slot *slot = state_slot(rb->state, key);
 	slot->id = live->id;
-	slot->leaving = false;
+	slot->leaving = slot->maint = false;
 	compare_server(rb, key, &want, live);
 }
 

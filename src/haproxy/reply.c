@@ -9,6 +9,7 @@ static const char *const successes[] = {
 	"Transaction created for ",	 "Transaction updated", "New empty certificate store",
 	"Inserting certificate ",	 "Entry '",		"Certificate '",
 	"IP changed from ",		 "port changed from ",	"no need to change ",
+	"nothing changed",
 	"Transaction aborted",
 };
 

@@ -190,7 +190,7 @@ static void settle_slots(struct state *state)
 	for (size_t i = 0; i < count; i++) {
 		struct slot *kept = map_del(old, map_key(sorted[i]));
 		if (kept) {
-			kept->leaving = false;
+			kept->leaving = kept->maint = false;
 			map_put(state->slots, map_key(sorted[i]), kept);
 		} else {
 			state_slot(state, map_key(sorted[i]));

@@ -28,7 +28,8 @@ struct place {
 /* A server that HAProxy has, or gets with the next commands. */
 struct slot {
 	unsigned id;       /* never used again for another server */
-	bool leaving;      /* in maint, waiting for deletion */
+	bool leaving;      /* waiting for deletion */
+	bool maint;        /* and takes no requests any more */
 	int64_t due_ms;    /* when */
 };
 

@@ -93,6 +93,7 @@ class Tidegate:
         self.run_dir = "/tmp/tg-e2e-%d-%d" % (os.getpid(), free_port())
         self.options = list(options)
         self.haproxy = haproxy
+        self.agent = os.path.join(BUILD, "tidegate-spoa")
         self.log_path = os.path.join(self.base, "tidegate.log")
         self.process = None
         self.marker = 0
@@ -105,7 +106,7 @@ class Tidegate:
         log = open(self.log_path, "ab")
         self.process = subprocess.Popen(
             [os.path.join(BUILD, "tidegate"), "run", "--run-dir", self.run_dir,
-             "--haproxy", self.haproxy, "--agent", os.path.join(BUILD, "tidegate-spoa"),
+             "--haproxy", self.haproxy, "--agent", self.agent,
              *self.options, self.dir],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         log.close()

@@ -46,7 +46,7 @@ static void refused(void **state)
 	struct error err;
 	assert_false(caps_parse(STR("HAProxy version 2.5.9"), &caps, &err));
 	assert_int_equal(err.code, ERR_REFUSED);
-	assert_non_null(strstr(err.text, "2.5 is too old"));
+	assert_non_null(strstr(err.text, "is too old"));
 	static const char *const garbage[] = { "", "HAProxy", "2", "2.", "3,4", "99999999.1",
 					       "nonsense 3.x" };
 	for (size_t i = 0; i < sizeof(garbage) / sizeof(garbage[0]); i++) {

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""tidectl against a running Tidegate: every verb, for people and for programs."""
+import json
+import re
+
+import pytest
+import yaml
+
+import manifests as m
+from tidegate import Tidegate, eventually
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory, origins):
+    """A Tidegate with one route of everything to talk about."""
+    gate = Tidegate(tmp_path_factory.mktemp("told"))
+    gate.base_manifests(origins.values())
+    gate.write("shop", m.route("shop", [
+        m.rule("c", matches=[m.prefix("/api")], name="api"),
+        m.rule("d", matches=[m.match(headers=[("x-user", "a.*", "RegularExpression")])]),
+        m.rule(m.ref("a", 90), m.ref("b", 10), name="all")], hostnames=["shop.test"]))
+    gate.write("broken", m.route("broken", [m.rule(m.ref("nobody"))], hostnames=["broken.test"]))
+    gate.start()
+    gate.settle()
+    yield gate
+    gate.close()
+
+
+VERBS = [["status"], ["get", "HTTPRoute"], ["get", "Gateway", "gw"], ["backends"],
+         ["weights", "shop"], ["maps"], ["timeline"], ["reload-reasons"], ["findings"],
+         ["explain", "GET", "http://shop.test/"]]
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+def test_output_for_programs(told, verb):
+    as_json = json.loads(told.ctl("-o", "json", *verb))
+    as_yaml = yaml.safe_load(told.ctl("-o", "yaml", *verb))
+    assert type(as_json) is type(as_yaml)
+    assert as_json or verb == ["reload-reasons"]
+    assert "\x1b" not in told.ctl(*verb), "colours without a terminal"
+
+
+def test_status_names_what_is_wrong(told):
+    text = told.ctl("status")
+    assert "default/gw" in text and "default/shop" in text and "Accepted" in text
+    assert "BackendNotFound" in told.ctl("-o", "json", "status")
+
+
+def test_get_says_where_an_object_comes_from(told):
+    found = json.loads(told.ctl("-o", "json", "get", "HTTPRoute", "shop"))
+    assert [item["name"] for item in found] == ["shop"]
+    assert found[0]["origin"].endswith("shop.yaml:1")
+
+
+def test_plan_is_the_text_form(told):
+    lines = told.ctl("plan").splitlines()
+    assert any(line.startswith("route\t") and "shop.test/" in line for line in lines)
+    with open(told.run_dir + "/plan.last", encoding="utf-8") as last:
+        assert "shop.test/" in last.read()
+    assert not re.search("PRIVATE KEY", told.ctl("plan"))
+
+
+def test_diff_finds_what_was_typed_by_hand(told):
+    assert "No differences" in eventually(lambda: "No differences" in told.ctl(
+        "diff", check=False) and told.ctl("diff", check=False))
+
+
+@pytest.mark.parametrize("args, want", [
+    (["GET", "http://shop.test/api/x"], "default/shop/0"),
+    (["GET", "http://shop.test/", "-H", "X-User: alice"], "default/shop/1"),
+    (["GET", "http://shop.test/", "-H", "X-User: bob"], "default/shop/2"),
+    (["POST", "http://shop.test/"], "default/shop/2"),
+    (["GET", "http://unknown.test/"], "404"),
+])
+@pytest.mark.parametrize("live", [False, True])
+def test_explain(told, args, want, live):
+    url = args[1].replace(".test", ".test:%d" % told.port)
+    text = told.ctl("explain", args[0], url, *args[2:], *(["--live"] if live else []),
+                    check=False)
+    assert want in text
+    assert "DISAGREES" not in text
+
+
+def test_weights_are_overridden_until_cleared(told):
+    before = told.ctl("weights", "shop")
+    assert "90" in before
+    told.ctl("weights", "shop:all", "a=0", "b=1")
+    assert {told.get(host="shop.test").origin for _ in range(30)} == {"b"}
+    assert "overridden" in told.ctl("weights", "shop")
+    assert "overrid" in told.ctl("status").lower()
+    # An edit of the file does not end it, nor a restart.
+    told.write("shop2", m.route("other", [m.rule("a")], hostnames=["other.test"]))
+    told.settle()
+    assert told.stop() == 0
+    told.start()
+    assert {told.get(host="shop.test").origin for _ in range(30)} == {"b"}
+    told.ctl("weights", "shop", "--clear")
+    eventually(lambda: "a" in {told.get(host="shop.test").origin for _ in range(30)})
+    assert "overridden" not in told.ctl("weights", "shop")
+
+
+@pytest.mark.parametrize("args", [
+    ["weights", "nobody"], ["weights", "shop", "a=x"], ["weights", "shop", "z=1"],
+    ["weights", "shop", "a=1000001"], ["get", "Nonsense"], ["get", "HTTPRoute", "nobody"],
+    ["drain", "nobody"], ["explain", "GET", "::"], ["log-level", "loud"], ["nonsense"]],
+    ids=" ".join)
+def test_wrong_question(told, args):
+    import os
+    import subprocess
+    import tidegate
+    done = subprocess.run([os.path.join(tidegate.BUILD, "tidectl"), "--run-dir", told.run_dir,
+                           *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          universal_newlines=True, timeout=30)
+    assert done.returncode in (1, 2), (done.stdout, done.stderr)
+    assert done.stderr.startswith("tidectl: "), done.stderr
+
+
+def test_tidectl_without_a_tidegate(tmp_path):
+    import os
+    import subprocess
+    import tidegate
+    done = subprocess.run([os.path.join(tidegate.BUILD, "tidectl"), "--run-dir", str(tmp_path),
+                           "status"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          universal_newlines=True, timeout=30)
+    assert done.returncode == 1
+    assert str(tmp_path) in done.stderr
+
+
+def test_socket_asks_haproxy(told):
+    assert "Version: " in told.ctl("socket", "show info")
+
+
+def test_log_level(told):
+    told.ctl("log-level", "debug")
+    told.ctl("log-level", "info")
+
+
+def test_timeline_and_reload_reasons(told):
+    text = told.ctl("timeline")
+    assert "apply" in text and "start" in text
+    told.ctl("reload-reasons")
+
+
+def test_maps_names_and_contents(told):
+    text = told.ctl("maps")
+    name = next(word for word in text.split() if word.endswith(".routes.map"))
+    assert "shop.test/" in told.ctl("maps", name)
+
+
+def test_control_socket_is_for_its_owner_alone(told):
+    import os
+    import stat
+    mode = os.stat(told.run_dir + "/control.sock").st_mode
+    assert stat.S_ISSOCK(mode) and not mode & 0o007
+
+
+# ---- health and metrics ----
+
+def test_health(told):
+    assert told.control("/healthz").status == 200
+    assert told.control("/readyz").status == 200
+    assert told.control("/nonsense").status == 404
+
+
+def test_metrics_are_prometheus_text(told):
+    body = told.control("/metrics").body.decode()
+    for line in body.splitlines():
+        assert re.fullmatch(r'# (HELP|TYPE) \w+ .*|\w+(\{\w+="[^"]*"(,\w+="[^"]*")*\})? '
+                            r'[-+0-9.e]+(Inf|NaN)?', line), line
+    values = told.metrics()
+    assert any(name.startswith("tidegate_objects") for name in values)
+    assert any(name.startswith("tidegate_build_info") for name in values)
+
+
+def test_metrics_on_tcp_when_asked(tmp_path, origins):
+    from tidegate import free_port
+    port = free_port()
+    gate = Tidegate(tmp_path, "--metrics", "127.0.0.1:%d" % port, "--access-log")
+    gate.base_manifests(origins.values())
+    gate.start()
+    gate.settle()
+    assert gate.get("/metrics", port=port).status == 200
+    assert gate.get("/v1/status", port=port).status == 404
+    # The access log names gateway, route, rule and backend.
+    eventually(lambda: re.search(r"default.gw.*default:a.*default/zz-marker/0|"
+                                 r"default.gw.*default/zz-marker/0.*default:a", gate.log()),
+               timeout=5)
+    gate.close()
