@@ -128,6 +128,60 @@ static void route_status(void **state)
 			 "        observedGeneration: 3\n");
 }
 
+/* Where nothing listens there is no address to go to, whatever the data plane told before. */
+static void nothing_served(void **state)
+{
+	static const struct gateway_address address = { STR_INIT("IPAddress"),
+							STR_INIT("192.0.2.1") };
+	struct world *world = *state;
+	struct status_live live = { .programmed = false, .addresses = &address,
+				    .address_count = 1 };
+	struct sb sb;
+	world_gateway(world, "'name':'gw'", "{'name':'tcp','protocol':'TCP','port':81}",
+		      ",'addresses':[{'value':'10.0.0.1'}]");
+	world_resolve(world);
+	struct str text = gateway_text(world, &live, &sb);
+	assert_mentions(text, "{\"addresses\":[],");
+	assert_mentions(text, "\"type\":\"Programmed\",\"status\":\"False\",\"reason\":\"Invalid\"");
+	assert_null(strstr(text.p, "Pending"));
+	sb_fini(&sb);
+	put_objects(world);
+	text = gateway_text(world, &live, &sb);
+	assert_mentions(text, "\"message\":\"Waiting for the data plane.\"");
+	sb_fini(&sb);
+}
+
+/* Each parent has its own conditions; parents of others have none of ours. */
+static void several_parents(void **state)
+{
+	struct world *world = *state;
+	struct sb sb;
+	struct out out;
+	put_objects(world);
+	world_route(world, "'name':'r'",
+		    "'parentRefs':[{'name':'elsewhere'},{'name':'gw','sectionName':'none'},"
+		    "{'name':'gw','sectionName':'http','port':80}],"
+		    "'rules':[{'backendRefs':[{'name':'missing','port':80}]}]");
+	world_resolve(world);
+	sb_init(&sb, 64 * 1024);
+	out_init(&out, &sb, OUT_JSON);
+	status_route(world->routes[0], STR("example.com/c"), &out);
+	assert_true(sb_ok(&sb, NULL));
+	struct str text = sb_str(&sb);
+	assert_mentions(text, "{\"parents\":[{\"parentRef\":{"
+			      "\"group\":\"gateway.networking.k8s.io\",\"kind\":\"Gateway\","
+			      "\"namespace\":\"default\",\"name\":\"gw\",\"sectionName\":\"none\"},"
+			      "\"controllerName\":\"example.com/c\",\"conditions\":[{"
+			      "\"type\":\"Accepted\",\"status\":\"False\","
+			      "\"reason\":\"NoMatchingParent\"");
+	assert_mentions(text, "\"sectionName\":\"http\",\"port\":80},"
+			      "\"controllerName\":\"example.com/c\",\"conditions\":[{"
+			      "\"type\":\"Accepted\",\"status\":\"True\"");
+	assert_mentions(text, "\"reason\":\"BackendNotFound\"");
+	assert_null(strstr(text.p, "elsewhere"));
+	sb_fini(&sb);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 
 int main(void)
@@ -136,7 +190,9 @@ int main(void)
 		TEST(class_status),
 		TEST(gateway_status),
 		TEST(not_programmed),
+		TEST(nothing_served),
 		TEST(route_status),
+		TEST(several_parents),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
