@@ -316,15 +316,10 @@ def test_haproxy_is_too_old(cold_gate, tmp_path):
 
 
 def test_agent_is_missing(cold_gate):
-    """Said, and tried again; what needs no agent is served, what needs it is 503."""
-    cold_gate.write("r", m.route("r", [m.rule("a"), m.rule("b", matches=[m.match(
-        headers=[("x-v", "1", "RegularExpression")])])], hostnames=["r.test"]),
-        m.route("plain", [m.rule("c")], hostnames=["plain.test"]))
-    cold_gate.agent = "/nowhere/agent"
-    cold_gate.start(ready=False)
-    eventually(lambda: cold_gate.get(host="plain.test").origin == "c")
-    assert cold_gate.get(host="r.test").status == 503
-    assert "/nowhere/agent" in cold_gate.log()
+    done = run("run", "--run-dir", cold_gate.run_dir, "--haproxy", cold_gate.haproxy, "--agent",
+               "/nowhere/agent", cold_gate.dir)
+    assert done.returncode == 1
+    assert "/nowhere/agent" in done.stdout
 
 
 @pytest.mark.parametrize("args", [[], ["run"], ["fly"], ["run", "--no-such-option", "x"],

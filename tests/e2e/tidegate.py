@@ -147,14 +147,16 @@ class Tidegate:
         status = None
         if self.process and self.process.poll() is None:
             status = self.stop()
-        left = self.children()
+        left = [(pid, open("/proc/%d/cmdline" % pid, encoding="utf-8").read().split("\0")[:3])
+                for pid in self.children()]
         self.kill_everything()
         shutil.rmtree(self.run_dir, ignore_errors=True)
         reports = [line for line in self.log().splitlines()
                    if re.search(r"ERROR: \w+Sanitizer|runtime error:", line)]
         assert not reports, reports
         assert status in (None, 0), "exit status %s\n%s" % (status, self.log()[-3000:])
-        assert status is None or not left, "processes left after a stop: %s" % left
+        assert status is None or not left, "processes left after a stop: %s\n%s" % (
+            left, self.log()[-3000:])
 
     def log(self):
         try:
