@@ -349,12 +349,17 @@ void command_cert_del(struct commands *commands, struct str path)
 	command_chain(commands, words(commands, "del ssl cert", path, STR_NONE, STR_NONE));
 }
 
-void command_crt_list_add(struct commands *commands, struct str list, struct str path,
+bool command_crt_list_add(struct commands *commands, struct str list, struct str path,
 			  struct str filters)
 {
-	command_payload(commands, words(commands, "add ssl crt-list", list, STR_NONE, STR_NONE),
+	struct str head = words(commands, "add ssl crt-list", list, STR_NONE, STR_NONE);
+	/* 64 listeners with long hostnames on one certificate do not fit. */
+	if (head.n + path.n + filters.n + 16 > MAX_COMMAND_BYTES)
+		return false;
+	command_payload(commands, head,
 			arena_strf(commands->arena, STR_FMT STR_FMT "\n", STR_ARG(path),
 				   STR_ARG(filters)));
+	return true;
 }
 
 void command_crt_list_del(struct commands *commands, struct str list, struct str path)

@@ -376,9 +376,10 @@ void readback_crt_list(struct readback *rb, struct str frontend, struct str repl
 		found(rb, "crt-list " STR_FMT ": HAProxy lacks " STR_FMT, STR_ARG(frontend),
 		      STR_ARG(want[i]));
 		struct str path = first_word(want[i]);
-		if (rb->commands)
-			command_crt_list_add(rb->commands, list, path,
-					     str_sub(want[i], path.n, want[i].n));
+		if (rb->commands &&
+		    !command_crt_list_add(rb->commands, list, path,
+					  str_sub(want[i], path.n, want[i].n)))
+			rb->need_reload = true;
 	}
 	for (struct map_entry *at = map_first(lines); at; at = map_next(at)) {
 		found(rb, "crt-list " STR_FMT ": not in the plan: " STR_FMT, STR_ARG(frontend),

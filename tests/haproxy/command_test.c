@@ -116,6 +116,52 @@ static void batches_are_bounded(void **state)
 	state_free(s);
 }
 
+/* Around the limit, whatever has to be escaped: never over it, never two lines. */
+static void lengths_at_the_limit(void **state)
+{
+	(void)state;
+	struct state *s = make("2.6.12");
+	char *value = xmalloc(MAX_COMMAND_BYTES);
+	for (size_t n = MAX_MAP_LINE_BYTES / 2 - 100; n < MAX_MAP_LINE_BYTES; n += 101) {
+		struct commands *c = commands_new();
+		memset(value, n % 2 ? ';' : 'x', n);
+		for (int i = 0; i < 3; i++) {
+			command_map_add(c, s, STR("lists.map"), STR("?k"), (struct str){ value, n });
+			command_map_set(c, s, STR("lists.map"), STR("?k"), (struct str){ value, n });
+		}
+		commands_flush(c);
+		for (size_t i = 0; i < c->count; i++) {
+			assert_in_range(c->batches[i].n, 1, MAX_COMMAND_BYTES);
+			assert_true(str_ends(c->batches[i], STR("\n")));
+		}
+		commands_free(c);
+	}
+	free(value);
+	state_free(s);
+}
+
+static void crt_list_lines(void **state)
+{
+	(void)state;
+	struct str list = STR("/run/tg/certs/a.crt-list"), path = STR("/run/tg/certs/c.pem");
+	char *filters = xmalloc(MAX_COMMAND_BYTES);
+	size_t taken = 0;
+	memset(filters, 'x', MAX_COMMAND_BYTES);
+	filters[0] = ' ';
+	for (size_t n = MAX_COMMAND_BYTES - 200; n <= MAX_COMMAND_BYTES; n++) {
+		struct commands *c = commands_new();
+		bool fits = command_crt_list_add(c, list, path, (struct str){ filters, n });
+		commands_flush(c);
+		assert_int_equal(c->count, fits ? 1 : 0);
+		if (fits)
+			assert_in_range(c->batches[0].n, n, MAX_COMMAND_BYTES);
+		taken += fits;
+		commands_free(c);
+	}
+	assert_in_range(taken, 50, 190);
+	free(filters);
+}
+
 static void servers(void **state)
 {
 	(void)state;
@@ -232,6 +278,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(quoting),	  cmocka_unit_test(map_commands),
 		cmocka_unit_test(long_values),	  cmocka_unit_test(batches_are_bounded),
+		cmocka_unit_test(lengths_at_the_limit),
+		cmocka_unit_test(crt_list_lines),
 		cmocka_unit_test(servers),	  cmocka_unit_test(server_returns),
 		cmocka_unit_test(server_under_override), cmocka_unit_test(backends_34),
 		cmocka_unit_test(backends_26),	  cmocka_unit_test(certificates),

@@ -243,6 +243,26 @@ static void crt_lists(void **state)
 	end(&f);
 }
 
+/* A line that no command can carry: only a reload helps. */
+static void long_crt_list(void **state)
+{
+	(void)state;
+	struct fixture f;
+	char name[256], value[17000];
+	size_t n = 0;
+	memset(name, 'x', 250);
+	name[250] = '\0';
+	for (int i = 0; i < 64; i++)
+		n += (size_t)snprintf(value + n, sizeof(value) - n, "%s%s.a", i ? " " : "", name);
+	begin(&f, "2.6.12");
+	state_put_str(f.rb.state->tables[PLAN_SNI], STR("default.tls.443 default.c"),
+		      (struct str){ value, n });
+	readback_crt_list(&f.rb, STR("default.tls.443"), STR("# empty\n\n"));
+	expect(&f, 1, "");
+	assert_true(f.rb.need_reload);
+	end(&f);
+}
+
 static void fingerprints(void **state)
 {
 	(void)state;
@@ -258,7 +278,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(maps),	     cmocka_unit_test(servers), cmocka_unit_test(overrides),
 		cmocka_unit_test(backends),  cmocka_unit_test(counts),	cmocka_unit_test(crt_lists),
-		cmocka_unit_test(fingerprints),
+		cmocka_unit_test(fingerprints), cmocka_unit_test(long_crt_list),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
