@@ -466,6 +466,7 @@ static void get_one(struct call *call, const struct object *object)
 {
 	struct out out;
 	out_init(&out, call_body(call), report_out_format(call_format(call)));
+	out_array(&out);
 	out_object(&out);
 	out_kv_cstr(&out, "kind", kind_table[object->kind].name);
 	out_meta(&out, object);
@@ -473,6 +474,7 @@ static void get_one(struct call *call, const struct object *object)
 	if (object->kind == KIND_HTTPROUTE)
 		out_hostnames(&out, &object->http_route);
 	out_status(&out, call_app(call), object);
+	out_end(&out);
 	out_end(&out);
 	call_done(call, CALL_OK);
 }

@@ -157,11 +157,21 @@ static void on_next(struct ev_loop *loop, ev_idle *idle, int events)
 	engine_next(idle->data);
 }
 
+static void on_agent_stats(void *user, struct str reply, const struct error *failed)
+{
+	struct engine *engine = user;
+	sb_reset(&engine->agent_text);
+	if (!failed)
+		sb_add(&engine->agent_text, reply);
+}
+
 static void on_check_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	(void)loop;
 	(void)events;
 	struct engine *engine = timer->data;
+	if (runtime_pending(engine->agent_stats) == 0)
+		runtime_send(engine->agent_stats, STR_NONE, REPLY_BYTES, on_agent_stats, engine);
 	if (engine->operation == OP_NONE && engine_unblocked(engine))
 		engine_want_reload(engine, "a port that was taken is free");
 	engine_next(engine);
@@ -279,6 +289,9 @@ struct engine *engine_new(struct ev_loop *loop, const struct engine_options *opt
 	struct arena *arena = arena_new();
 	engine->runtime = runtime_new(loop, engine_path(engine, arena, "haproxy.sock").p,
 				      COMMAND_TIMEOUT_MS);
+	engine->agent_stats = runtime_new(loop, engine_path(engine, arena, "agent-stats.sock").p,
+					  COMMAND_TIMEOUT_MS);
+	sb_init(&engine->agent_text, REPLY_BYTES);
 	engine->master = runtime_new(loop, engine_path(engine, arena, "master.sock").p,
 				     START_TIMEOUT_MS);
 	arena_free(arena);
@@ -305,6 +318,8 @@ void engine_free(struct engine *engine)
 	engine_check_drop(engine);
 	runtime_free(engine->runtime);
 	runtime_free(engine->master);
+	runtime_free(engine->agent_stats);
+	sb_fini(&engine->agent_text);
 	process_free(engine->haproxy);
 	process_free(engine->agent);
 	writer_free(engine->writer);
@@ -476,6 +491,11 @@ void engine_stats(const struct engine *engine, struct engine_stats *ret_stats)
 {
 	*ret_stats = engine->stats;
 	ret_stats->spare_backends_free = state_spares_free(engine->state);
+}
+
+struct str engine_agent_stats(const struct engine *engine)
+{
+	return sb_str(&engine->agent_text);
 }
 
 size_t engine_reload_reasons(const struct engine *engine, struct str *ret_reasons,

@@ -115,6 +115,10 @@ struct engine_stats {
 };
 void engine_stats(const struct engine *engine, struct engine_stats *ret_stats);
 
+/* The agent's own counters as it printed them at most some seconds ago (spoa/stats.h); empty
+ * when it has not answered. Valid until the loop runs again. */
+struct str engine_agent_stats(const struct engine *engine);
+
 /* Counted reload reasons: text -> count, in first-seen order. */
 size_t engine_reload_reasons(const struct engine *engine, struct str *ret_reasons,
 			     uint64_t *ret_counts, size_t max);

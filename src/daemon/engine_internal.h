@@ -64,7 +64,8 @@ struct engine {
 	struct state *state;
 	struct plan *plan; /* cache of state_plan(); NULL when stale */
 	struct render_options render;
-	struct runtime *runtime, *master;
+	struct runtime *runtime, *master, *agent_stats;
+	struct sb agent_text; /* its last answer */
 	struct writer *writer;
 	struct process *haproxy, *agent;
 

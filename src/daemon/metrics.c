@@ -161,20 +161,6 @@ static void process_metrics(const struct app *app, struct sb *out)
 	sb_addf(out, "tidegate_uptime_seconds %.3f\n", ev_time() - app->started_at);
 }
 
-void metrics_write(const struct app *app, struct sb *out)
-{
-	process_metrics(app, out);
-	object_metrics(app, out);
-	source_metrics(app, out);
-	engine_metrics(app, out);
-	number(out, "passes_total", "counter", "Passes of the compiler.", app->pass_count);
-	number(out, "changes_total", "counter", "Changes of plan entries.", app->change_count);
-	histogram(out, "pass_duration_seconds", "Time of a pass of the compiler.",
-		  &app->pass_seconds);
-	histogram(out, "apply_duration_seconds",
-		  "Time from a pass to HAProxy's last answer to its changes.", &app->apply_seconds);
-}
-
 static bool agent_name(struct str name)
 {
 	for (size_t i = 0; i < name.n; i++) {
@@ -203,7 +189,9 @@ static void agent_line(struct sb *out, struct str name, uint64_t value)
 			(double)limit_us / 1e6, (unsigned long long)value);
 }
 
-void metrics_agent(struct str text, struct sb *out)
+/* "name value" lines of the agent (spoa/stats.h) as metrics; lines that do not look so are
+ * skipped. */
+static void agent_metrics(struct str text, struct sb *out)
 {
 	while (!str_empty(text)) {
 		struct str line = str_cut(&text, '\n');
@@ -217,4 +205,19 @@ void metrics_agent(struct str text, struct sb *out)
 		else
 			agent_line(out, name, value);
 	}
+}
+
+void metrics_write(const struct app *app, struct sb *out)
+{
+	process_metrics(app, out);
+	object_metrics(app, out);
+	source_metrics(app, out);
+	engine_metrics(app, out);
+	number(out, "passes_total", "counter", "Passes of the compiler.", app->pass_count);
+	number(out, "changes_total", "counter", "Changes of plan entries.", app->change_count);
+	agent_metrics(engine_agent_stats(app->engine), out);
+	histogram(out, "pass_duration_seconds", "Time of a pass of the compiler.",
+		  &app->pass_seconds);
+	histogram(out, "apply_duration_seconds",
+		  "Time from a pass to HAProxy's last answer to its changes.", &app->apply_seconds);
 }
