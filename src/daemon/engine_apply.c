@@ -107,6 +107,11 @@ static void lower_certificate(struct lowering *l, const struct change *change)
 	}
 	if (!engine_pem(engine, change->key, &pem))
 		return;
+	if (!command_cert_fits(path, pem)) {
+		engine_want_reload(engine, "certificate " STR_FMT " is too long for a command",
+				   STR_ARG(change->key));
+		return;
+	}
 	if (change->op == CHANGE_ADD)
 		command_cert_new(engine->commands, path, pem);
 	else
@@ -140,11 +145,14 @@ static void lower_sni(struct lowering *l, const struct change *change)
 	struct str path = render_cert_path(engine->state, l->arena, cert);
 	if (!state_frontend_served(engine->state, frontend))
 		return;
-	if (change->op == CHANGE_ADD)
-		command_crt_list_add(engine->commands, list, path,
-				     render_sni_filters(l->arena, change->value));
-	else
+	if (change->op == CHANGE_ADD) {
+		if (!command_crt_list_add(engine->commands, list, path,
+					  render_sni_filters(l->arena, change->value)))
+			engine_want_reload(engine, "names too long for a command: certificate "
+					   STR_FMT, STR_ARG(cert));
+	} else {
 		command_crt_list_del(engine->commands, list, path);
+	}
 }
 
 static void lower_backend(struct lowering *l, const struct change *change)

@@ -205,6 +205,8 @@ static void frontend_block(void *user, const struct template_fill *fill, struct 
 		bind_lines(r, fill, text);
 	else if (str_is(name, "TLS_ACLS") || str_is(name, "TLS"))
 		numbered(r, fill, text, 1, r->value.https ? 1 : 0);
+	else if (str_is(name, "HTTP"))
+		numbered(r, fill, text, 1, r->value.https ? 0 : 1);
 	else if (str_is(name, "LABEL") || str_is(name, "LISTENER"))
 		numbered(r, fill, text, 2, MAX_WILDCARD_LABELS + 1);
 	else if (str_is(name, "ROUND"))
