@@ -409,7 +409,9 @@ static int listen_unix(const char *path, struct error *err)
 	/* The lock of the run directory is ours: what is there was left by a dead one. */
 	unlink(path);
 	if (fd >= 0 && bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) == 0 &&
-	    chmod(path, 0660) == 0 && listen(fd, 64) == 0)
+	    /* Not for the group that the run directory may be shared with: HAProxy's. */
+	    chown(path, (uid_t)-1, getegid()) == 0 && chmod(path, 0660) == 0 &&
+	    listen(fd, 64) == 0)
 		return fd;
 	error_errno(err, "cannot listen on %s", path);
 	if (fd >= 0)

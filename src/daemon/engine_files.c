@@ -5,7 +5,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <netinet/in.h>
+#include <pwd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,11 +23,33 @@ static bool make_dir(const char *path, mode_t mode, struct error *err)
 	return true;
 }
 
+/* HAProxy gives up root, and must still reach the agent's socket: the run directory, and by its
+ * set-group-id bit the sockets made in it, belong to HAProxy's group. */
+static bool share_run_dir(struct engine *engine, struct error *err)
+{
+	const struct engine_options *o = &engine->options;
+	if (geteuid() != 0 || (!o->user && !o->group))
+		return true;
+	errno = 0;
+	const struct group *group = o->group ? getgrnam(o->group) : NULL;
+	const struct passwd *user = o->group ? NULL : getpwnam(o->user);
+	if (!group && !user)
+		return error_set(err, ERR_NOTFOUND, "there is no %s '%s' (--%s)",
+				 o->group ? "group" : "user", o->group ? o->group : o->user,
+				 o->group ? "group" : "user");
+	if (chown(engine->run_dir, (uid_t)-1, group ? group->gr_gid : user->pw_gid) < 0 ||
+	    chmod(engine->run_dir, 02750) < 0)
+		return error_errno(err, "cannot share %s with HAProxy's group", engine->run_dir);
+	return true;
+}
+
 bool engine_make_dirs(struct engine *engine, struct error *err)
 {
 	char path[4096];
 	if (!make_dir(engine->run_dir, 0750, err))
 		return error_prefix(err, "run directory (--run-dir)");
+	if (!share_run_dir(engine, err))
+		return false;
 	static const char *const names[] = { "maps", "certs", "ask" };
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		snprintf(path, sizeof(path), "%s/%s", engine->run_dir, names[i]);
