@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/engine_internal.h"
 
-#include <assert.h>
+#include <grp.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <sys/un.h>
 #include <time.h>
@@ -220,6 +221,16 @@ static char *copy(const char *text)
 	return text ? xstrndup(text, strlen(text)) : NULL;
 }
 
+/* HAProxy does not change its group for `user` alone: the user's own group goes with it. */
+static char *group_of(const struct engine_options *options)
+{
+	if (options->group || !options->user)
+		return copy(options->group);
+	const struct passwd *user = getpwnam(options->user);
+	const struct group *group = user ? getgrgid(user->pw_gid) : NULL;
+	return copy(group ? group->gr_name : NULL);
+}
+
 static void copy_options(struct engine *engine, const struct engine_options *options)
 {
 	engine->options = *options;
@@ -227,7 +238,7 @@ static void copy_options(struct engine *engine, const struct engine_options *opt
 	o->haproxy = copy(options->haproxy);
 	o->agent = copy(options->agent);
 	o->user = copy(options->user);
-	o->group = copy(options->group);
+	o->group = group_of(options);
 	o->log_target = copy(options->log_target);
 	if (o->agent_threads == 0)
 		o->agent_threads = 1;

@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <netinet/in.h>
-#include <pwd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -30,14 +29,11 @@ static bool share_run_dir(struct engine *engine, struct error *err)
 	const struct engine_options *o = &engine->options;
 	if (geteuid() != 0 || (!o->user && !o->group))
 		return true;
-	errno = 0;
 	const struct group *group = o->group ? getgrnam(o->group) : NULL;
-	const struct passwd *user = o->group ? NULL : getpwnam(o->user);
-	if (!group && !user)
-		return error_set(err, ERR_NOTFOUND, "there is no %s '%s' (--%s)",
-				 o->group ? "group" : "user", o->group ? o->group : o->user,
-				 o->group ? "group" : "user");
-	if (chown(engine->run_dir, (uid_t)-1, group ? group->gr_gid : user->pw_gid) < 0 ||
+	if (!group)
+		return error_set(err, ERR_NOTFOUND, "there is no user '%s' or group '%s' (--user, "
+				 "--group)", o->user ? o->user : "", o->group ? o->group : "");
+	if (chown(engine->run_dir, (uid_t)-1, group->gr_gid) < 0 ||
 	    chmod(engine->run_dir, 02750) < 0)
 		return error_errno(err, "cannot share %s with HAProxy's group", engine->run_dir);
 	return true;
