@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Tidegate of a test's own: the real programs, a manifest directory, a run directory."""
+import fcntl
 import glob
 import http.client
+import itertools
 import json
 import os
 import re
@@ -30,19 +32,42 @@ def haproxy_version():
     return tuple(int(part) for part in re.search(r"version (\d+)\.(\d+)", text).groups())
 
 
+class Ports:
+    """Ports of this test run alone: a block, held by a lock, below the ephemeral range, so that
+    neither another run nor an outgoing connection takes one before HAProxy does."""
+
+    FIRST, BLOCK, BLOCKS = 20000, 400, 31
+
+    def __init__(self):
+        directory = os.path.join("/tmp", "tidegate-e2e-ports-%d" % os.getuid())
+        os.makedirs(directory, exist_ok=True)
+        for block in range(self.BLOCKS):
+            self.lock = open(os.path.join(directory, str(block)), "w", encoding="ascii")
+            try:
+                fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            first = self.FIRST + block * self.BLOCK
+            self.numbers = itertools.cycle(range(first, first + self.BLOCK))
+            return
+        raise RuntimeError("%d test runs at once?" % self.BLOCKS)
+
+    def take(self):
+        for port in itertools.islice(self.numbers, self.BLOCK):
+            try:
+                socket.create_server(("", port)).close()
+                return port
+            except OSError:
+                pass
+        raise RuntimeError("no free port is left")
+
+
+PORTS = Ports()
+
+
 def free_port():
-    """A port nobody listens on now. Below the ephemeral range, so that no outgoing connection
-    takes it before HAProxy does."""
-    while True:
-        free_port.next += 1
-        try:
-            socket.create_server(("", free_port.next)).close()
-            return free_port.next
-        except OSError:
-            pass
-
-
-free_port.next = 20000 + os.getpid() % 5000
+    """A port nobody listens on now."""
+    return PORTS.take()
 
 
 def eventually(check, timeout=PATIENCE_S, interval=0.02, what="condition"):
@@ -86,11 +111,13 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 class Tidegate:
+    numbers = itertools.count(1)
+
     def __init__(self, base, *options, haproxy=HAPROXY):
         self.base = str(base)
         self.dir = os.path.join(self.base, "manifests")
         # Sockets have short names, pytest's directories long ones.
-        self.run_dir = "/tmp/tg-e2e-%d-%d" % (os.getpid(), free_port())
+        self.run_dir = "/tmp/tg-e2e-%d-%d" % (os.getpid(), next(self.numbers))
         self.options = list(options)
         self.haproxy = haproxy
         self.agent = os.path.join(BUILD, "tidegate-spoa")
@@ -147,16 +174,26 @@ class Tidegate:
         status = None
         if self.process and self.process.poll() is None:
             status = self.stop()
-        left = [(pid, open("/proc/%d/cmdline" % pid, encoding="utf-8").read().split("\0")[:3])
-                for pid in self.children()]
+        left = self.left_over() if status is not None else []
         self.kill_everything()
         shutil.rmtree(self.run_dir, ignore_errors=True)
         reports = [line for line in self.log().splitlines()
                    if re.search(r"ERROR: \w+Sanitizer|runtime error:", line)]
         assert not reports, reports
         assert status in (None, 0), "exit status %s\n%s" % (status, self.log()[-3000:])
-        assert status is None or not left, "processes left after a stop: %s\n%s" % (
+        assert not left, "processes left after a stop: %s\n%s" % (
             left, self.log()[-3000:])
+
+    def left_over(self):
+        """Command lines of what still runs a moment after an orderly stop."""
+        end = time.monotonic() + 2
+        while self.children() and time.monotonic() < end:
+            time.sleep(0.02)
+        left = []
+        for pid in self.children():
+            with open("/proc/%d/cmdline" % pid, encoding="utf-8") as cmdline:
+                left.append((pid, cmdline.read().split("\0")[:3]))
+        return left
 
     def log(self):
         try:
@@ -264,7 +301,8 @@ class Tidegate:
             except OSError:
                 continue
             pid = int(path.split("/")[2])
-            if self.run_dir.encode() in text and alive(pid) and not (
+            ours = any(self.run_dir.encode() + end in text for end in (b"/", b"\0"))
+            if ours and alive(pid) and not (
                     self.process and pid == self.process.pid):
                 result.append(pid)
         return sorted(result)
