@@ -2,7 +2,6 @@
 #include "base/arena.h"
 
 #include <assert.h>
-#include <stdarg.h>
 #include <stdint.h>
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -80,6 +79,19 @@ char *xstrndup(const char *p, size_t n)
 		memcpy(copy, p, n);
 	copy[n] = '\0';
 	return copy;
+}
+
+char *xvasprintf(const char *fmt, va_list args, size_t *ret_len)
+{
+	va_list again;
+	va_copy(again, args);
+	int n = vsnprintf(NULL, 0, fmt, args);
+	assert(n >= 0);
+	char *text = xmalloc((size_t)n + 1);
+	vsnprintf(text, (size_t)n + 1, fmt, again);
+	va_end(again);
+	*ret_len = (size_t)n;
+	return text;
 }
 
 void *grow(void *array, size_t count, size_t *capacity, size_t element_bytes)

@@ -10,6 +10,7 @@
  * serving without us; sizes that come from input are bounded before they get here). */
 #pragma once
 
+#include <stdarg.h>
 #include <stddef.h>
 
 #include "base/error.h"
@@ -38,6 +39,7 @@ void *xmalloc(size_t size_bytes);
 void *xcalloc(size_t count, size_t size_bytes);
 void *xrealloc(void *old, size_t size_bytes);
 char *xstrndup(const char *p, size_t n);
+char *xvasprintf(const char *fmt, va_list args, size_t *ret_len) printf_like(1, 0);
 
 /* Makes room for one more element in a heap array that doubles; returns the array. */
 void *grow(void *array, size_t count, size_t *capacity, size_t element_bytes);

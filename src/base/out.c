@@ -253,16 +253,12 @@ void out_cstr(struct out *out, const char *value)
 
 void out_strf(struct out *out, const char *fmt, ...)
 {
-	va_list ap, again;
-	va_start(ap, fmt);
-	va_copy(again, ap);
-	int n = vsnprintf(NULL, 0, fmt, ap);
-	va_end(ap);
-	assert(n >= 0);
-	char *text = xmalloc((size_t)n + 1);
-	vsnprintf(text, (size_t)n + 1, fmt, again);
-	va_end(again);
-	out_str(out, (struct str){ text, (size_t)n });
+	size_t n;
+	va_list args;
+	va_start(args, fmt);
+	char *text = xvasprintf(fmt, args, &n);
+	va_end(args);
+	out_str(out, (struct str){ text, n });
 	free(text);
 }
 

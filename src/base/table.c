@@ -101,16 +101,12 @@ void table_cell(struct table *table, struct str text)
 
 void table_cellf(struct table *table, const char *fmt, ...)
 {
-	va_list ap, again;
-	va_start(ap, fmt);
-	va_copy(again, ap);
-	int n = vsnprintf(NULL, 0, fmt, ap);
-	va_end(ap);
-	assert(n >= 0);
-	char *text = xmalloc((size_t)n + 1);
-	vsnprintf(text, (size_t)n + 1, fmt, again);
-	va_end(again);
-	table_cell(table, (struct str){ text, (size_t)n });
+	size_t n;
+	va_list args;
+	va_start(args, fmt);
+	char *text = xvasprintf(fmt, args, &n);
+	va_end(args);
+	table_cell(table, (struct str){ text, n });
 	free(text);
 }
 
