@@ -44,7 +44,7 @@ struct call {
 	struct sb body;
 	struct call_pair args[MAX_CALL_ARGS];
 	size_t arg_count;
-	struct call *prev, *next; /* in control->calls, until the handler is through */
+	struct call *next; /* in control->calls */
 };
 
 struct http_port {
@@ -58,7 +58,7 @@ struct http_port {
 struct control {
 	struct app *app;
 	struct http_port local, tcp;
-	struct call *calls;
+	struct call *calls; /* all that live: the server or a handler still knows them */
 	char *path; /* of the socket; NULL: not bound */
 };
 
@@ -138,29 +138,28 @@ static struct call *call_new(struct http_port *port, struct MHD_Connection *conn
 	call->content_type = "text/plain; charset=utf-8";
 	sb_init(&call->body, MAX_BODY_BYTES);
 	call->next = control->calls;
-	if (call->next)
-		call->next->prev = call;
 	control->calls = call;
 	return call;
 }
 
-static void call_unlink(struct call *call)
-{
-	if (call->prev)
-		call->prev->next = call->next;
-	else if (call->control->calls == call)
-		call->control->calls = call->next;
-	if (call->next)
-		call->next->prev = call->prev;
-	call->prev = call->next = NULL;
-}
-
 static void call_free(struct call *call)
 {
-	call_unlink(call);
 	sb_fini(&call->body);
 	arena_free(call->arena);
 	free(call);
+}
+
+/* Frees the calls that nobody knows any more: not the server, no handler. */
+static void reap(struct control *control)
+{
+	for (struct call **at = &control->calls, *call; (call = *at);) {
+		if (call->connection || call->held) {
+			at = &call->next;
+			continue;
+		}
+		*at = call->next;
+		call_free(call);
+	}
 }
 
 /* The server looks at resumed connections when it runs next: see to it that it does. */
@@ -178,12 +177,7 @@ void call_done(struct call *call, enum call_status status)
 {
 	assert(call->held);
 	call->held = false;
-	call_unlink(call);
-	if (!call->connection) {
-		call_free(call);
-		return;
-	}
-	if (call->done) /* answered for the handler, by control_stop() */
+	if (!call->connection || call->done) /* nobody waits, or control_stop() has answered */
 		return;
 	call->done = true;
 	call->status = status;
@@ -326,8 +320,7 @@ static void on_completed(void *user, struct MHD_Connection *connection, void **s
 	if (!call)
 		return;
 	call->connection = NULL;
-	if (!call->held)
-		call_free(call);
+	reap(call->control);
 }
 
 /* ---- the loop ---- */
@@ -502,8 +495,10 @@ void control_free(struct control *control)
 	if (!control)
 		return;
 	control_stop(control);
-	while (control->calls)
-		call_free(control->calls);
+	for (struct call *call = control->calls, *next; call; call = next) {
+		next = call->next;
+		call_free(call);
+	}
 	if (control->path)
 		unlink(control->path);
 	free(control->path);

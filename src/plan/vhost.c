@@ -113,11 +113,11 @@ struct flattening {
 static bool level_merge(const struct flattening *flat, const struct level *parent,
 			const struct filed *own, size_t own_count, struct level *level)
 {
-	size_t p = 0, o = 0, parent_count = parent ? parent->count : 0;
-	level->ranks = xmalloc((parent_count + own_count) * sizeof(*level->ranks));
-	while (p < parent_count || o < own_count) {
+	size_t p = 0, o = 0;
+	level->ranks = xmalloc((parent->count + own_count) * sizeof(*level->ranks));
+	while (p < parent->count || o < own_count) {
 		bool inherit = o == own_count ||
-			       (p < parent_count && parent->ranks[p] < own[o].rank);
+			       (p < parent->count && parent->ranks[p] < own[o].rank);
 		size_t rank = inherit ? parent->ranks[p++] : own[o++].rank;
 		level->ranks[level->count++] = rank;
 		if (!flat->candidates[rank].conditional)
@@ -156,15 +156,16 @@ static void flatten_key(struct flattening *flat, struct str key, const struct fi
 {
 	while (flat->depth && !str_starts(key, flat->stack[flat->depth - 1].key))
 		level_pop(flat);
-	const struct level *parent = flat->depth ? &flat->stack[flat->depth - 1] : NULL;
+	static const struct level nothing;
+	const struct level *parent = flat->depth ? &flat->stack[flat->depth - 1] : &nothing;
 	struct level level = { .key = key };
 	bool fresh = level_merge(flat, parent, own, own_count, &level);
-	if (parent && !fresh) {
+	if (flat->depth && !fresh) {
 		free(level.ranks);
 		return;
 	}
 	level_value(flat, &level);
-	if (parent && str_eq(level.value, parent->value)) {
+	if (flat->depth && str_eq(level.value, parent->value)) {
 		free(level.ranks);
 		return;
 	}

@@ -57,7 +57,7 @@ struct chunk {
 	size_t line;
 	struct entry *entries;
 	size_t count, capacity;
-	bool kept;
+	size_t kept_line; /* during catalog_set(): its line in the new text; 0: not there */
 };
 
 struct file {
@@ -458,24 +458,23 @@ static struct file *file_make(struct catalog *catalog, const char *path)
 }
 
 /* The chunks of `text` into *next: those of `file` where the text is the same, others parsed.
- * A chunk that is taken over is marked kept and not changed otherwise; lines receives the
- * first line of each. */
+ * A chunk that is taken over is not changed but for kept_line. */
 static bool parse_chunks(struct catalog *catalog, struct file *file, struct str text,
-			 struct file *next, size_t **ret_lines, struct error *err)
+			 struct file *next, struct error *err)
 {
 	struct map *known = map_new();
-	size_t line = 1, start, *lines = NULL, line_capacity = 0;
+	size_t line = 1, start;
 	struct str part;
 	bool ok = true;
 	for (size_t i = 0; i < file->count; i++) {
-		file->chunks[i]->kept = false;
+		file->chunks[i]->kept_line = 0;
 		map_put(known, sum_key(&file->chunks[i]->sum), file->chunks[i]);
 	}
-	while (ok && yaml_cut(&text, &line, &part, &start)) {
+	while (yaml_cut(&text, &line, &part, &start)) {
 		struct sum sum = sum_of(part);
 		struct chunk *chunk = map_del(known, sum_key(&sum));
 		if (chunk)
-			chunk->kept = true;
+			chunk->kept_line = start;
 		else
 			chunk = chunk_parse(catalog, file, part, start, err);
 		ok = chunk != NULL;
@@ -483,12 +482,9 @@ static bool parse_chunks(struct catalog *catalog, struct file *file, struct str 
 			break;
 		next->chunks = grow(next->chunks, next->count, &next->capacity,
 				    sizeof(struct chunk *));
-		lines = grow(lines, next->count, &line_capacity, sizeof(*lines));
-		lines[next->count] = start;
 		next->chunks[next->count++] = chunk;
 	}
 	map_free(known, NULL);
-	*ret_lines = lines;
 	return ok;
 }
 
@@ -504,11 +500,10 @@ static void move_chunk(struct catalog *catalog, struct chunk *chunk, size_t line
 	}
 }
 
-static void install(struct catalog *catalog, struct file *file, struct file *next,
-		    const size_t *lines)
+static void install(struct catalog *catalog, struct file *file, struct file *next)
 {
 	for (size_t i = 0; i < file->count; i++) {
-		if (!file->chunks[i]->kept)
+		if (!file->chunks[i]->kept_line)
 			drop_chunk(catalog, file->chunks[i]);
 	}
 	free(file->chunks);
@@ -517,8 +512,8 @@ static void install(struct catalog *catalog, struct file *file, struct file *nex
 	file->capacity = next->capacity;
 	for (size_t i = 0; i < file->count; i++) {
 		struct chunk *chunk = file->chunks[i];
-		if (chunk->kept) {
-			move_chunk(catalog, chunk, lines[i]);
+		if (chunk->kept_line) {
+			move_chunk(catalog, chunk, chunk->kept_line);
 			continue;
 		}
 		for (size_t k = 0; k < chunk->count; k++)
@@ -530,18 +525,16 @@ bool catalog_set(struct catalog *catalog, const char *path, struct str text, str
 {
 	struct file *file = file_make(catalog, path);
 	struct file next = { .count = 0 };
-	size_t *lines = NULL;
-	bool ok = parse_chunks(catalog, file, text, &next, &lines, err);
+	bool ok = parse_chunks(catalog, file, text, &next, err);
 	if (ok) {
-		install(catalog, file, &next, lines);
+		install(catalog, file, &next);
 	} else {
 		for (size_t i = 0; i < next.count; i++) {
-			if (!next.chunks[i]->kept)
+			if (!next.chunks[i]->kept_line)
 				chunk_free(next.chunks[i]);
 		}
 		free(next.chunks);
 	}
-	free(lines);
 	return ok;
 }
 

@@ -302,7 +302,7 @@ static void use_text(struct files_source *source, struct tracked *file, struct s
 static void load(struct files_source *source, struct tracked *file)
 {
 	struct stat st;
-	struct error err;
+	struct error err = { ERR_NONE, "" };
 	struct str text;
 	char why[sizeof(err.text) + 256];
 	int64_t now = now_ms();
