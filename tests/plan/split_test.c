@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plan/split.h"
 
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdint.h>
 
 #include <cmocka.h>
 
@@ -12,8 +12,8 @@
 static struct str pick(const struct split *split, uint64_t number)
 {
 	char text[32];
-	int n = snprintf(text, sizeof(text), "%llu", (unsigned long long)(split->offset + number));
-	struct str digits = { text, (size_t)n }, best = STR_NONE;
+	int n = snprintf(text, sizeof(text), "%" PRIu64, split->offset + number);
+	struct str digits = { text, (size_t)n }, best = split->entries[0].target; /* the default */
 	size_t longest = 0;
 	for (size_t i = 0; i < split->count; i++) {
 		const struct split_entry *entry = &split->entries[i];

@@ -82,9 +82,10 @@ static struct str ask_methods(const struct plan *plan, struct arena *arena, stru
 	struct str key =
 		arena_strf(arena, STR_FMT "/" STR_FMT "/", STR_ARG(id), STR_ARG(request->method));
 	const struct plan_entry *entry = longest_prefix(plan, PLAN_METHOD, key);
-	if (!entry)
-		fail_msg("no method of " STR_FMT, STR_ARG(key));
-	return entry->value;
+	if (entry)
+		return entry->value;
+	fail_msg("no method of " STR_FMT, STR_ARG(key));
+	return STR("-");
 }
 
 static struct end end_of(const struct plan *plan, struct str verdict)
@@ -149,9 +150,10 @@ static uint64_t share_of(const struct plan *plan, struct arena *arena, struct st
 	for (uint64_t i = 0; i < *ret_of; i++) {
 		struct str key = arena_strf(arena, STR_FMT "/%d", STR_ARG(id), (int)(offset + i));
 		const struct plan_entry *entry = longest_prefix(plan, PLAN_SPLIT, key);
-		if (!entry)
+		if (entry)
+			hits += str_eq(target_backend(plan, entry->value), backend);
+		else
 			fail_msg("no part of " STR_FMT, STR_ARG(key));
-		hits += str_eq(target_backend(plan, entry->value), backend);
 	}
 	return hits;
 }

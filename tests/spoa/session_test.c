@@ -278,9 +278,9 @@ static void cache_is_bounded(void **state)
 	assert_non_null(cache_get(cache, STR("=> b"), &err));
 	assert_non_null(cache_get(cache, STR("=> c"), &err));
 	struct list *hot = cache_get(cache, STR("=> a"), &err);
-	for (char c = 'd'; c < 'z'; c++) {
+	for (int c = 'd'; c < 'z'; c++) {
 		char text[] = "=> x";
-		text[3] = c;
+		text[3] = (char)c;
 		assert_non_null(cache_get(cache, str_of(text), &err));
 		assert_ptr_equal(cache_get(cache, STR("=> a"), &err), hot);
 		assert_true(cache_count(cache) <= 3);
