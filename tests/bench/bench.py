@@ -3,7 +3,9 @@
 import contextlib
 import ctypes
 import glob
+import math
 import os
+import re
 import signal
 import socket
 import statistics
@@ -21,7 +23,8 @@ class BenchError(Exception):
 
 
 class Figure:
-    """One result. Values and baselines are the rounds of both sides, in order."""
+    """A result against its baseline: the target is a ratio, at least. Values and baselines are
+    the rounds of both sides, in order."""
 
     def __init__(self, name, unit, values, baselines, target, larger_is_better=True):
         self.name, self.unit, self.target = name, unit, target
@@ -37,15 +40,39 @@ class Figure:
         return self.ratio >= self.target
 
     def __str__(self):
-        digits = 0 if self.value >= 1000 else 2
-        return "%s %.*f %s baseline %.*f %s ratio %.3f target %.2f %s" % (
-            self.name, digits, self.value, self.unit, digits, self.baseline, self.unit,
+        return "%s %s %s baseline %s %s ratio %.3f target %.2f %s" % (
+            self.name, number(self.value), self.unit, number(self.baseline), self.unit,
             self.ratio, self.target, "met" if self.met else "missed")
 
     def as_dict(self):
         return {"name": self.name, "value": self.value, "unit": self.unit,
                 "baseline": self.baseline, "ratio": self.ratio, "spread": self.spread,
                 "target": self.target, "met": self.met}
+
+
+class Limit(Figure):
+    """A result whose target is a value of its own unit, at most; the baseline says what the
+    same machine does otherwise."""
+
+    def __init__(self, name, unit, value, baseline, target):
+        super().__init__(name, unit, [1], [1], target)
+        self.value, self.baseline = value, baseline
+        self.ratio = 1.0 if value == baseline else baseline / value if value else math.inf
+
+    @property
+    def met(self):
+        return self.value <= self.target
+
+    def as_dict(self):
+        fields = super().as_dict()
+        if math.isinf(self.ratio):
+            fields["ratio"] = None
+        return fields
+
+
+def number(value):
+    digits = 0 if value >= 1000 or value == int(value) else 2 if value >= 1 else 4
+    return "%.*f" % (digits, value)
 
 
 def cores():
@@ -55,11 +82,12 @@ def cores():
 
 
 def on_core(core):
-    """For preexec_fn: pins the process, and ends it with its parent."""
+    """For preexec_fn: pins the process (None: not), and ends it with its parent."""
     parent = os.getpid()
 
     def prepare():
-        os.sched_setaffinity(0, {core})
+        if core is not None:
+            os.sched_setaffinity(0, {core})
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:
             os._exit(1)
@@ -107,6 +135,12 @@ def read_bytes(path):
         return b""
 
 
+def haproxy_version(haproxy):
+    text = subprocess.run([haproxy, "-v"], stdout=subprocess.PIPE, universal_newlines=True,
+                          check=True).stdout
+    return tuple(int(part) for part in re.search(r"version (\d+)\.(\d+)", text).groups())
+
+
 def cpu_s(pid):
     """User and system time of a process so far, in seconds."""
     fields = read_bytes("/proc/%d/stat" % pid).rsplit(b")", 1)
@@ -128,7 +162,15 @@ def free_port():
 free_port.next = 25000 + os.getpid() % 5000
 
 
-def wait_for(check, timeout_s, what, process, log_path):
+def rss_mib(pid):
+    """Memory of a process that is in RAM."""
+    found = re.search(rb"^VmRSS:\s+(\d+) kB", read_bytes("/proc/%d/status" % pid), re.M)
+    if not found:
+        raise BenchError("process %d has ended" % pid)
+    return int(found[1]) / 1024
+
+
+def wait_for(check, timeout_s, what, process, log_path, interval_s=0.05):
     end = time.monotonic() + timeout_s
     while True:
         with contextlib.suppress(OSError):
@@ -139,4 +181,4 @@ def wait_for(check, timeout_s, what, process, log_path):
                 else "is not ready after %d s" % timeout_s
             raise BenchError("%s %s; last lines of its log:\n%s" % (
                 what, why, read_bytes(log_path)[-2000:].decode("utf-8", "replace")))
-        time.sleep(0.05)
+        time.sleep(interval_s)
