@@ -3,6 +3,7 @@
 
     TIDEGATE_BUILD=/path/to/build [HAPROXY=/usr/sbin/haproxy] pytest tests/spoa/agent_e2e.py
 """
+import concurrent.futures
 import contextlib
 import http.client
 import os
@@ -305,6 +306,38 @@ def test_pipelined_requests_are_all_answered(agent):
             kind, rest = recv_frame(sock)
             assert kind == 103 and rest.endswith(string("web a/b/0"))
     assert agent.stats()["verdicts"] == 100
+
+
+def test_threads_share_nothing_that_changes(tmp_path):
+    """Peers on both threads, lists that push each other out of the caches, readers of the
+    counters, and the end in the middle of it: for the build with the thread sanitizer."""
+    agent = Agent(tmp_path, "--cache-lists", "8")
+    peers, rounds, batch = 6, 20, 20
+
+    def ask_many(peer):
+        with open_session(agent) as sock:
+            for turn in range(rounds):
+                verdicts = [f"peer-{peer} a/b/{turn * batch + n}" for n in range(batch)]
+                sock.sendall(b"".join(notify(n + 1, f"=> {verdict}")
+                                      for n, verdict in enumerate(verdicts)))
+                for verdict in verdicts:
+                    kind, rest = recv_frame(sock)
+                    assert kind == 103 and rest.endswith(string(verdict))
+
+    try:
+        with concurrent.futures.ThreadPoolExecutor(peers) as pool:
+            asking = [pool.submit(ask_many, peer) for peer in range(peers)]
+            while not all(one.done() for one in asking):
+                agent.stats()
+            for one in asking:
+                one.result()
+        assert agent.stats()["verdicts"] == peers * rounds * batch
+        with contextlib.ExitStack() as stack:
+            for _ in range(peers):
+                stack.enter_context(open_session(agent)).sendall(notify(1) * 100)
+            assert agent.stop() == 0
+    finally:
+        agent.stop()
 
 
 def test_bytes_one_by_one(agent):
