@@ -63,6 +63,9 @@ bool state_lower(const struct state *state, struct arena *arena, enum plan_table
 	case PLAN_METHOD:
 		*ret_file = STR("methods.map");
 		return true;
+	case PLAN_SWITCH:
+		*ret_file = STR("switches.map");
+		return true;
 	case PLAN_RULE:
 		*ret_file = STR("rules.map");
 		return true;
@@ -197,7 +200,8 @@ static void add_empty_maps(struct image *image, struct map *index, const struct 
 			   struct str only)
 {
 	static const char *const fixed[] = { "headers.map", "lists.map", "methods.map",
-					     "rules.map", "spare.map", "splits.map" };
+					     "rules.map", "spare.map", "splits.map",
+					     "switches.map" };
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
 		if (str_empty(only) || str_is(only, fixed[i]))
 			image_map_of(image, index, str_of(fixed[i]));
@@ -300,7 +304,7 @@ unsigned image_rank(struct str file)
 		return 1;
 	return str_is(file, "headers.map") || str_is(file, "lists.map") ||
 			       str_is(file, "methods.map") || str_is(file, "splits.map") ||
-			       str_is(file, "spare.map") ?
+			       str_is(file, "spare.map") || str_is(file, "switches.map") ?
 		       0 :
 		       2;
 }

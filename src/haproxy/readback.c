@@ -65,6 +65,22 @@ static void repair_place(struct readback *rb, struct str backend)
 		rb->need_reload = true;
 }
 
+/* Backends of a controller that ended before it could delete them. Our own names have a dot,
+ * those of haproxy/base.cfg have none. */
+static void find_strays(struct readback *rb, struct str *names, size_t count)
+{
+	for (size_t i = 0; rb->state->caps.add_backend && i < count; i++) {
+		if (str_chr(names[i], '.', 0) < names[i].n &&
+		    !state_get(rb->state, PLAN_BACKEND, names[i]).p &&
+		    !state_find_place(rb->state, names[i]))
+			state_set_place(rb->state, names[i], PLACE_DYNAMIC, 0);
+	}
+	for (struct map_entry *at = map_first(rb->state->places); at; at = map_next(at)) {
+		if (!state_get(rb->state, PLAN_BACKEND, map_key(at)).p)
+			map_put(rb->strays, map_key(at), rb->strays);
+	}
+}
+
 bool readback_backends(struct readback *rb, struct str backends, struct str spares,
 		       struct error *err)
 {
@@ -88,6 +104,8 @@ bool readback_backends(struct readback *rb, struct str backends, struct str spar
 		learn_place(rb, map_key(at), map_get(listed, map_key(at)) != NULL);
 		repair_place(rb, map_key(at));
 	}
+	if (ok && rb->strays)
+		find_strays(rb, lines, count);
 	map_free(listed, NULL);
 	arena_free(arena);
 	return ok;
@@ -136,7 +154,8 @@ static void compare_server(struct readback *rb, struct str key, const struct ser
 							    "ready");
 }
 
-/* A server the plan does not have: to maint, and deleted later. */
+/* A server the plan does not have: to maint, and deleted later. One whose backend is not in
+ * the plan either still answers those who found the backend just before the routes changed. */
 static void extra_server(struct readback *rb, struct str key, const struct live_server *live)
 {
 	struct slot *slot = state_find_slot(rb->state, key);
@@ -147,8 +166,13 @@ static void extra_server(struct readback *rb, struct str key, const struct live_
 		return;
 	slot = state_slot(rb->state, key);
 	slot->id = live->id;
-	slot->due_ms = rb->now_ms;
-	command_server_maint(removals(rb), rb->state, key);
+	slot->due_ms = rb->server_due_ms;
+	slot->leaving = true;
+	slot->maint = (live->admin & ADMIN_MAINT) != 0;
+	struct str backend, server;
+	server_key_split(key, &backend, &server);
+	if (state_get(rb->state, PLAN_BACKEND, backend).p)
+		command_server_maint(removals(rb), rb->state, key);
 }
 
 static void missing_server(struct readback *rb, struct str key, struct str value)

@@ -17,7 +17,9 @@ struct readback {
 	int64_t record_due_ms; /* until when an unknown record stays: requests may be on it */
 	size_t found;
 	bool need_reload; /* something only a reload repairs: no spare, a missing map */
-	int64_t now_ms;   /* for what is found to be leaving */
+	int64_t server_due_ms; /* until when a server that is leaving stays */
+	/* Gets the names of backends that HAProxy has and the plan has not; NULL: not wanted. */
+	struct map *strays;
 };
 
 /* `show backend` and `show map spare.map`: learns and repairs places. Call it first. */

@@ -13,7 +13,8 @@ struct render {
 	struct frontend_value value;
 	struct str backend;
 	struct map_entry **servers; /* all, sorted */
-	size_t server_count, server_at;
+	size_t server_count;
+	bool schema_only; /* leave out what may differ without harm */
 };
 
 static struct str number(struct arena *arena, unsigned value)
@@ -197,6 +198,27 @@ static void header_name_lines(struct render *r, const struct template_fill *fill
 	map_free(triples, NULL);
 }
 
+/* The headers that switches.map asks for. */
+static void switch_lines(struct render *r, const struct template_fill *fill, struct str text)
+{
+	if (r->schema_only)
+		return;
+	struct map *names = map_new();
+	struct map_entry *at = map_first(r->state->tables[PLAN_SWITCH]);
+	for (; at; at = map_next(at)) {
+		struct str rest = *(struct str *)map_value(at);
+		if (str_chr(map_key(at), '/', 0) == map_key(at).n)
+			map_put(names, str_cut(&rest, ' '), names);
+	}
+	struct map_entry **sorted = map_sorted(names);
+	for (size_t i = 0; i < map_count(names) && i < MAX_SWITCH_HEADERS; i++) {
+		const struct template_value values[] = { { "NAME", map_key(sorted[i]) }, { 0 } };
+		template_block(fill, values, text);
+	}
+	free(sorted);
+	map_free(names, NULL);
+}
+
 static void frontend_block(void *user, const struct template_fill *fill, struct str name,
 			   struct str text)
 {
@@ -219,6 +241,10 @@ static void frontend_block(void *user, const struct template_fill *fill, struct 
 		header_name_lines(r, fill, text, false);
 	else if (str_is(name, "HEADER_DEL"))
 		header_name_lines(r, fill, text, true);
+	else if (str_is(name, "SWITCH"))
+		switch_lines(r, fill, text);
+	else if (str_is(name, "HOST_CHECK"))
+		numbered(r, fill, text, 1, r->state->caps.checks_host ? 0 : 1);
 	else if (str_is(name, "SPARE"))
 		numbered(r, fill, text, 1, r->state->caps.add_backend ? 0 : 1);
 }
@@ -392,7 +418,8 @@ void render_crt_list(const struct state *state, struct str frontend, struct sb *
 void render_schema_digest(const struct state *state, const struct render_options *options,
 			  char ret_hex[DIGEST_HEX_BYTES + 1])
 {
-	struct render r = { .state = state, .options = options, .arena = arena_new() };
+	struct render r = { .state = state, .options = options, .arena = arena_new(),
+			    .schema_only = true };
 	struct sb sb;
 	sb_init(&sb, 1 << 28);
 	render_base(&r, &sb);

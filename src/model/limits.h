@@ -38,6 +38,9 @@ enum {
 	MAX_REWRITE_SEGMENTS = 15,                /* of a prefix that is replaced: one rule each */
 	MAX_LIST_BYTES = 6 * 1024,                /* one decision list segment: fits a SPOP frame */
 	MAX_LIST_SEGMENTS = 8,                    /* the pipeline asks the agent so many times */
+	MAX_SWITCH_VALUES = 64,                   /* of a header that HAProxy compares by itself */
+	MAX_SWITCH_BYTES = 128,                   /* each, and the header's name */
+	MAX_SWITCH_HEADERS = 16,                  /* one rule each in every frontend */
 	MAX_COMMAND_BYTES = 15000,                /* 2.6 aborts at 16384 (command and payload) */
 	MAX_MAP_LINE_BYTES = 12000,               /* key and value: one must fit a command */
 };

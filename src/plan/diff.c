@@ -81,6 +81,7 @@ int change_phase(const struct change *change)
 	case PLAN_SPLIT:
 	case PLAN_LIST:
 	case PLAN_METHOD:
+	case PLAN_SWITCH:
 		return del ? 5 : 2;
 	case PLAN_RULE:
 	case PLAN_ROUTE:

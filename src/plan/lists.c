@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Lists of candidates as verdicts: HAProxy decides about methods, the agent about the rest. */
+/* Lists of candidates as verdicts: HAProxy decides about methods and, where it can, about the
+ * exact values of one header; the agent about the rest. */
 #include <assert.h>
 
 #include "match/list.h"
@@ -89,6 +90,8 @@ static size_t segment_end(struct sb *sb, const struct list_entry *entries, size_
 	return to;
 }
 
+/* ---- lists for the agent ---- */
+
 /* Emits entries [from, to) plus `next` (unless empty) and returns "?ID". */
 static struct str segment_emit(struct emit *emit, struct sb *sb, struct list_entry *entries,
 			       size_t from, size_t to, struct str next)
@@ -124,6 +127,130 @@ static struct str segments_emit(struct emit *emit, struct sb *sb, struct str whe
 	return next;
 }
 
+/* ---- what one header decides ---- */
+
+/* What a map's key and the configuration can hold as it is. */
+static bool is_plain_value(struct str value)
+{
+	for (size_t i = 0; i < value.n; i++) {
+		if (value.p[i] <= ' ' || value.p[i] > '~')
+			return false;
+	}
+	return value.n > 0 && value.n <= MAX_SWITCH_BYTES;
+}
+
+static bool is_plain_name(struct str name)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyz0123456789-_";
+	for (size_t i = 0; i < name.n; i++) {
+		if (!memchr(plain, name.p[i], sizeof(plain) - 1))
+			return false;
+	}
+	return name.n <= MAX_SWITCH_BYTES;
+}
+
+static bool is_exact_header(const struct list_cond *cond)
+{
+	return cond->subject == LIST_HEADER && !cond->regex;
+}
+
+/* The header that the first entry compares, if its name is plain. */
+static struct str switch_header(const struct list_entry *entry)
+{
+	for (size_t i = 0; i < entry->cond_count; i++) {
+		if (is_exact_header(&entry->conds[i]) && is_plain_name(entry->conds[i].name))
+			return entry->conds[i].name;
+	}
+	return STR_NONE;
+}
+
+/* The values that the entries compare a header with, as they come; 0: a map cannot tell. */
+static size_t switch_values(const struct list_entry *entries, size_t count, struct str header,
+			    struct str values[MAX_SWITCH_VALUES])
+{
+	size_t n = 0;
+	for (size_t i = 0; i < count; i++) {
+		for (size_t j = 0; j < entries[i].cond_count; j++) {
+			const struct list_cond *cond = &entries[i].conds[j];
+			if (!is_exact_header(cond) || !str_eq(cond->name, header))
+				continue;
+			size_t known = 0;
+			while (known < n && !str_eq(values[known], cond->value))
+				known++;
+			if (known == MAX_SWITCH_VALUES || !is_plain_value(cond->value))
+				return 0;
+			values[known] = cond->value;
+			n += known == n;
+		}
+	}
+	return n;
+}
+
+/* The entry without what it asks of the header; false when the value is another. */
+static bool entry_reduce(struct arena *arena, const struct list_entry *entry, struct str header,
+			 struct str value, struct list_entry *ret_entry)
+{
+	struct list_cond *conds = arena_array(arena, entry->cond_count + 1, sizeof(*conds));
+	size_t n = 0;
+	for (size_t i = 0; i < entry->cond_count; i++) {
+		const struct list_cond *cond = &entry->conds[i];
+		if (!is_exact_header(cond) || !str_eq(cond->name, header))
+			conds[n++] = *cond;
+		else if (!str_eq(cond->value, value))
+			return false;
+	}
+	*ret_entry = (struct list_entry){ conds, n, entry->verdict };
+	return true;
+}
+
+/* What the entries say when the header has the value (empty: one that none compares). */
+static struct str switch_verdict(struct emit *emit, struct sb *sb, const struct list_entry *entries,
+				 size_t count, struct str header, struct str value)
+{
+	struct list_entry *left = arena_array(emit->scratch, count + 1, sizeof(*left));
+	size_t n = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (entry_reduce(emit->scratch, &entries[i], header, value, &left[n]) &&
+		    left[n++].cond_count == 0)
+			break;
+	}
+	if (n == 0)
+		return STR(VERDICT_NONE);
+	return left[0].cond_count ? segment_emit(emit, sb, left, 0, n, STR_NONE) :
+				    left[0].verdict;
+}
+
+/* What HAProxy can say of the list by itself when it knows one header, if that ever spares
+ * the agent. */
+static void switch_emit(struct emit *emit, struct sb *sb, struct str id,
+			const struct list_entry *entries, size_t count)
+{
+	struct str header = switch_header(&entries[0]), values[MAX_SWITCH_VALUES];
+	if (header.n == 0 || entries_bytes(sb, entries, count) > MAX_LIST_BYTES)
+		return;
+	size_t value_count = switch_values(entries, count, header, values);
+	if (value_count == 0)
+		return;
+	size_t before = emit->count;
+	struct str verdict = switch_verdict(emit, sb, entries, count, header, STR_NONE);
+	bool spares = verdict.p[0] != '?';
+	bool fits = emit_entry(emit, PLAN_SWITCH, id,
+			       arena_strf(emit->scratch, STR_FMT " " STR_FMT, STR_ARG(header),
+					  STR_ARG(verdict)));
+	for (size_t i = 0; i < value_count && fits; i++) {
+		verdict = switch_verdict(emit, sb, entries, count, header, values[i]);
+		spares |= verdict.p[0] != '?';
+		fits = emit_entry(emit, PLAN_SWITCH,
+				  arena_strf(emit->scratch, STR_FMT "/" STR_FMT, STR_ARG(id),
+					     STR_ARG(values[i])),
+				  verdict);
+	}
+	if (!fits || !spares)
+		emit_rewind(emit, before);
+}
+
+/* ---- verdicts ---- */
+
 /* A list in which methods do not matter any more. */
 static struct str agent_verdict(struct emit *emit, struct str where,
 				const struct candidate *const *candidates, size_t count)
@@ -140,6 +267,7 @@ static struct str agent_verdict(struct emit *emit, struct str where,
 		entry_shorten(emit, &sb, candidates[i], where, &entries[i]);
 	}
 	struct str id = segments_emit(emit, &sb, where, entries, candidates, count);
+	switch_emit(emit, &sb, id, entries, count);
 	sb_fini(&sb);
 	return id;
 }

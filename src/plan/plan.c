@@ -15,6 +15,7 @@ const char *const plan_table_names[PLAN_TABLE_COUNT] = {
 	[PLAN_SPLIT] = "split",
 	[PLAN_LIST] = "list",
 	[PLAN_METHOD] = "method",
+	[PLAN_SWITCH] = "switch",
 	[PLAN_RULE] = "rule",
 	[PLAN_ROUTE] = "route",
 	[PLAN_WILDCARD] = "wildcard",

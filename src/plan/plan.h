@@ -33,6 +33,7 @@ enum plan_table {
 	PLAN_SPLIT,       /* %ID/ or %ID/1DIGITS ; target */
 	PLAN_LIST,        /* ?ID ; decision list text (match/list.h) */
 	PLAN_METHOD,      /* ~ID/ or ~ID/METHOD/ ; verdict */
+	PLAN_SWITCH,      /* ?ID ; HEADER SP verdict of other values. ?ID/VALUE ; verdict */
 	PLAN_RULE,        /* @NS/ROUTE/RULE[/REF] ; record, ten fields joined by "|" */
 	PLAN_ROUTE,       /* FRONTEND SP HOST/path/ or HOST/path/? ; verdict */
 	PLAN_WILDCARD,    /* FRONTEND SP SUFFIX ; *.SUFFIX */
@@ -98,7 +99,7 @@ struct changes *plan_diff(const struct plan *from, const struct plan *to);
 
 /* Puts changes in the order in which they must reach HAProxy:
  *   1. adds and sets of certificates, SNI, backends, servers
- *   2. adds of records: header, split, list, method
+ *   2. adds of records: header, split, list, method, switch
  *   3. rules: adds and sets; then routes: adds and sets, longest key first; wildcards: adds
  *   4. wildcards: dels; routes: dels, shortest key first; rules: dels
  *   5. (after a grace time) dels of records, servers, backends, SNI, certificates

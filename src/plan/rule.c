@@ -228,6 +228,10 @@ static bool filter_apply(struct actions *actions, const struct http_rule *rule,
 		return true;
 	case FILTER_REDIRECT:
 		actions->redirect = true;
+		/* A redirect is about the request as it came; a rewrite before it does not count. */
+		actions->host = STR_NONE;
+		actions->path_op = "";
+		actions->path = STR_NONE;
 		actions->status = filter->status;
 		actions->scheme = filter->scheme;
 		actions->redirect_host = filter->hostname;

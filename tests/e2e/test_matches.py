@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which rule takes a request: paths, headers, query parameters, methods, precedence."""
+import os
+import signal
+
 import pytest
 
 import manifests as m
+from conftest import Case
 from manifests import exact, match, prefix, regex
+from tidegate import Tidegate, eventually
 
 
 def q(target, **options):
@@ -133,13 +138,69 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_rule_is_chosen(case, name):
+def check_case(case, name):
     rules, requests = CASES[name]
     case.route(*[m.rule(origin, matches=matches) for matches, origin in rules])
     for request, want in requests:
         target, options = request if isinstance(request, tuple) else (request, {})
         case.expect(want, target, **options)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_rule_is_chosen(case, name):
+    check_case(case, name)
+
+
+# ---- headers that HAProxy compares by itself ----
+
+def names_route(*names):
+    """Brings the names of headers into the configuration when HAProxy starts."""
+    return m.route("names", [m.rule("d", matches=[match(headers=[(name, "1")])])
+                             for name in names], hostnames=["names.test"])
+
+
+@pytest.fixture(scope="module")
+def taught_gate(tmp_path_factory, origins):
+    gate = Tidegate(tmp_path_factory.mktemp("taught"))
+    gate.base_manifests(origins.values())
+    gate.write("names", names_route("x-v", "x-one", "x-two", "x-a", "x-canary"))
+    gate.start()
+    gate.settle()
+    yield gate
+    gate.close()
+
+
+@pytest.fixture
+def taught(taught_gate):
+    case = Case(taught_gate)
+    yield case
+    case.close()
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if "X-" in str(case)])
+def test_rule_is_chosen_by_known_headers(taught, name):
+    check_case(taught, name)
+
+
+def test_a_known_header_needs_no_agent(taught):
+    taught.route(m.rule("a", matches=[match(headers=[("X-V", "one")])]),
+                 m.rule("b", matches=[match(headers=[("X-V", "two")])]),
+                 m.rule("c", matches=[match(headers=[("X-V", "t.*", "RegularExpression")])]),
+                 m.rule("d", matches=[match(headers=[("X-Unknown", "1")])]))
+    for value, want in (("one", "a"), ("two", "b"), ("three", "c")):
+        taught.expect(want, headers=[("X-V", value)])
+    agent = taught.gate.agent_pid()
+    os.kill(agent, signal.SIGSTOP)
+    try:
+        taught.expect("a", headers=[("X-V", "one")])
+        taught.expect("b", headers=[("X-V", "two")])
+        assert taught.get(headers=[("X-V", "three")]).status == 503
+        # Twice the same header is one value with a comma, which the agent knows how to make.
+        assert taught.get(headers=[("X-V", "one"), ("X-V", "two")]).status == 503
+    finally:
+        os.kill(agent, signal.SIGCONT)
+    eventually(lambda: taught.get(headers=[("X-V", "one"), ("X-V", "two")]).status == 404)
+    taught.expect("d", headers=[("X-Unknown", "1")])
 
 
 def test_older_route_wins_a_tie(case):

@@ -76,6 +76,26 @@ static struct str ask_agent(const struct plan *plan, struct arena *arena, struct
 	return verdict;
 }
 
+/* What a header alone decides; a header sent twice is left to the agent. */
+static struct str ask_switch(const struct plan *plan, struct arena *arena, struct str id,
+			     const struct request *request)
+{
+	const struct plan_entry *entry = plan_find(plan, PLAN_SWITCH, id);
+	if (!entry)
+		return id;
+	struct str verdict = entry->value, name = str_cut(&verdict, ' '), value = STR_NONE;
+	size_t found = 0;
+	for (size_t i = 0; i < request->header_count; i++) {
+		if (str_eq_nocase(request->headers[i].name, name) && ++found)
+			value = request->headers[i].value;
+	}
+	if (found > 1)
+		return id;
+	entry = plan_find(plan, PLAN_SWITCH, arena_strf(arena, STR_FMT "/" STR_FMT, STR_ARG(id),
+							STR_ARG(value)));
+	return entry ? entry->value : verdict;
+}
+
 static struct str ask_methods(const struct plan *plan, struct arena *arena, struct str id,
 			      const struct request *request)
 {
@@ -104,15 +124,18 @@ static struct end end_of(const struct plan *plan, struct str verdict)
 	return end;
 }
 
+/* asks_first: HAProxy does not know the headers' names and leaves every list to the agent. */
 static struct end walk(const struct plan *plan, struct arena *arena, struct str frontend,
-		       struct str host, const struct request *request)
+		       struct str host, const struct request *request, bool asks_first)
 {
 	const struct plan_entry *entry = find_route(plan, arena, frontend, host, request->path);
 	if (!entry)
 		return (struct end){ .status = 404 };
 	struct str verdict = entry->value;
 	for (int hops = 0; hops < MAX_HOPS; hops++) {
-		if (verdict.p[0] == '?')
+		if (verdict.p[0] == '?' && !asks_first)
+			verdict = ask_switch(plan, arena, verdict, request), asks_first = true;
+		else if (verdict.p[0] == '?')
 			verdict = ask_agent(plan, arena, verdict, request);
 		else if (verdict.p[0] == '~')
 			verdict = ask_methods(plan, arena, verdict, request);
@@ -193,7 +216,7 @@ static void random_request(struct dice *dice, struct arena *arena, struct explai
 	request->query = str_of(queries[dice_roll(dice, 4)]);
 	for (uint64_t n = dice_roll(dice, 3); n; n--)
 		request->headers[request->header_count++] = (struct request_header){
-			arena_strf(arena, "X-H%d", (int)n - 1),
+			arena_strf(arena, "X-H%d", (int)dice_roll(dice, 3)),
 			arena_strf(arena, "v%d", (int)dice_roll(dice, 4)),
 		};
 }
@@ -208,7 +231,8 @@ static void check_request(const struct plan *plan, const struct explain_world *w
 	request->port = frontend->port;
 	request->frontend = frontend->name;
 	struct explain_result *want = explain(world, request);
-	struct end got = walk(plan, arena, frontend->name, request->host, &request->request);
+	struct end got = walk(plan, arena, frontend->name, request->host, &request->request,
+			      dice_roll(dice, 4) == 0);
 	if (want->outcome.status == 421) { /* of the connection, not of the routes */
 		explain_free(want);
 		arena_free(arena);
