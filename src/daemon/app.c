@@ -222,9 +222,10 @@ static struct changes *make_pass(struct app *app)
 	return changes;
 }
 
-static void send_changes(struct app *app, struct changes *changes)
+/* even_none: an update without changes is one, too. */
+static void send_changes(struct app *app, struct changes *changes, bool even_none)
 {
-	if (changes->count == 0) {
+	if (changes->count == 0 && !even_none) {
 		changes_free(changes);
 		return;
 	}
@@ -293,7 +294,8 @@ static void take_over(struct app *app)
 	struct plan *plan = compiler_plan(app->compiler);
 	struct error err;
 	if (app->engine_started) {
-		send_changes(app, plan_diff(engine_plan(app->engine), plan));
+		/* Even without changes: a HAProxy that was found running has waited for it. */
+		send_changes(app, plan_diff(engine_plan(app->engine), plan), true);
 		app->complete = true;
 	} else if (start_engine(app, plan, &err)) {
 		app->complete = true;
@@ -331,7 +333,7 @@ static void run_pass(struct app *app)
 		return;
 	struct changes *changes = make_pass(app);
 	if (app->complete) {
-		send_changes(app, changes);
+		send_changes(app, changes, false);
 	} else {
 		changes_free(changes);
 		if (!keep_holding(app)) {

@@ -4,6 +4,7 @@
 #include <grp.h>
 #include <limits.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <sys/un.h>
 #include <time.h>
@@ -110,7 +111,9 @@ static void on_repair(struct engine *engine, size_t found, struct str difference
 		engine_event(engine, "repair", true, "%zu differences: " STR_FMT, found,
 			     STR_ARG(str_sub(first, 0, 100)));
 	}
-	engine_set_state(engine, ENGINE_READY);
+	/* Something else may have shown that only a reload makes it true. */
+	if (!engine->reload_wanted)
+		engine_set_state(engine, ENGINE_READY);
 	engine_report_applied(engine, NULL);
 	engine_done(engine);
 }
@@ -162,8 +165,14 @@ static void on_agent_stats(void *user, struct str reply, const struct error *fai
 {
 	struct engine *engine = user;
 	sb_reset(&engine->agent_text);
-	if (!failed)
+	if (!failed) {
 		sb_add(&engine->agent_text, reply);
+		engine->agent_misses = 0;
+	} else if (++engine->agent_misses >= AGENT_MISSES && process_pid(engine->agent) > 0) {
+		engine->agent_misses = 0;
+		engine_event(engine, "restart", false, "agent: hangs: %s", failed->text);
+		process_signal(engine->agent, SIGKILL);
+	}
 }
 
 static void on_check_timer(struct ev_loop *loop, ev_timer *timer, int events)
@@ -298,10 +307,11 @@ struct engine *engine_new(struct ev_loop *loop, const struct engine_options *opt
 		return NULL;
 	}
 	struct arena *arena = arena_new();
-	engine->runtime = runtime_new(loop, engine_path(engine, arena, "haproxy.sock").p,
-				      COMMAND_TIMEOUT_MS);
+	struct str socket = engine_path(engine, arena, "haproxy.sock");
+	engine->runtime = runtime_new(loop, socket.p, COMMAND_TIMEOUT_MS);
+	engine->aside = runtime_new(loop, socket.p, COMMAND_TIMEOUT_MS);
 	engine->agent_stats = runtime_new(loop, engine_path(engine, arena, "agent-stats.sock").p,
-					  COMMAND_TIMEOUT_MS);
+					  AGENT_TIMEOUT_MS);
 	sb_init(&engine->agent_text, REPLY_BYTES);
 	engine->master = runtime_new(loop, engine_path(engine, arena, "master.sock").p,
 				     START_TIMEOUT_MS);
@@ -328,6 +338,7 @@ void engine_free(struct engine *engine)
 	stop_watchers(engine);
 	engine_check_drop(engine);
 	runtime_free(engine->runtime);
+	runtime_free(engine->aside);
 	runtime_free(engine->master);
 	runtime_free(engine->agent_stats);
 	sb_fini(&engine->agent_text);
@@ -461,7 +472,7 @@ void engine_command(struct engine *engine, struct str command, engine_reply_fn r
 	sb_add(&sb, command);
 	if (!str_ends(command, STR("\n")))
 		sb_addc(&sb, '\n');
-	runtime_send(engine->runtime, sb_str(&sb), LISTING_BYTES, on_command, ask);
+	runtime_send(engine->aside, sb_str(&sb), LISTING_BYTES, on_command, ask);
 	sb_fini(&sb);
 }
 

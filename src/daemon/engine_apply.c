@@ -18,7 +18,12 @@ static void on_batch(void *user, struct str reply, const struct error *failed)
 		engine->last_failure = err;
 	}
 	engine->batch_at++;
-	send_next(engine);
+	/* HAProxy that does not answer is not asked more; and nothing may point at what could
+	 * not be added: the read-back that follows finds out what there is. */
+	if (failed || (engine->failures > 0 && engine->operation == OP_APPLY))
+		engine->sent(engine);
+	else
+		send_next(engine);
 }
 
 static void send_next(struct engine *engine)
@@ -169,7 +174,7 @@ static void lower_backend(struct lowering *l, const struct change *change)
 	}
 }
 
-static int64_t server_grace_ms(const struct engine *engine)
+int64_t engine_server_grace_ms(const struct engine *engine)
 {
 	return engine->state->caps.unsafe_del_server ? SERVER_GRACE_UNSAFE_MS : SERVER_GRACE_MS;
 }
@@ -182,7 +187,7 @@ static void retire_server(struct lowering *l, struct str backend, struct str key
 	struct slot *slot = state_slot(engine->state, key);
 	if (state_get(engine->state, PLAN_BACKEND, backend).p) {
 		command_server_maint(engine->commands, engine->state, key);
-		slot->due_ms = l->now_ms + server_grace_ms(engine);
+		slot->due_ms = l->now_ms + engine_server_grace_ms(engine);
 	} else {
 		slot->leaving = true;
 		slot->maint = false;
@@ -305,6 +310,33 @@ static void on_applied(struct engine *engine)
 	engine_done(engine);
 }
 
+static void take_queue(struct engine *engine,
+		       void (*take)(struct engine *engine, const struct changes *changes))
+{
+	while (engine->queue) {
+		struct update *update = engine->queue;
+		engine->queue = update->next;
+		take(engine, update->changes);
+		engine->sequence_sent = update->sequence;
+		changes_free(update->changes);
+		free(update);
+	}
+	engine->queue_end = &engine->queue;
+	plan_free(engine->plan);
+	engine->plan = NULL;
+}
+
+static void absorb_update(struct engine *engine, const struct changes *changes)
+{
+	for (size_t i = 0; i < changes->count; i++)
+		state_change(engine->state, &changes->items[i]);
+}
+
+void engine_absorb(struct engine *engine)
+{
+	take_queue(engine, absorb_update);
+}
+
 void engine_apply(struct engine *engine)
 {
 	engine->operation = OP_APPLY;
@@ -313,20 +345,7 @@ void engine_apply(struct engine *engine)
 	engine->hold_until_ms = 0;
 	commands_free(engine->commands);
 	engine->commands = commands_new();
-	while (engine->queue) {
-		struct update *update = engine->queue;
-		engine->queue = update->next;
-		if (held)
-			take_held_update(engine, update->changes);
-		else
-			take_update(engine, update->changes);
-		engine->sequence_sent = update->sequence;
-		changes_free(update->changes);
-		free(update);
-	}
-	engine->queue_end = &engine->queue;
-	plan_free(engine->plan);
-	engine->plan = NULL;
+	take_queue(engine, held ? take_held_update : take_update);
 	if (engine->reload_wanted) { /* the reload carries all of it */
 		engine_done(engine);
 		return;
@@ -359,7 +378,7 @@ static void on_server_deleted(void *user, struct str reply, const struct error *
 	if (slot && slot->leaving && gone)
 		state_drop_slot(engine->state, due->key);
 	else if (slot && slot->leaving)
-		slot->due_ms = engine_now_ms() + server_grace_ms(engine);
+		slot->due_ms = engine_now_ms() + engine_server_grace_ms(engine);
 	free(due);
 }
 
@@ -372,7 +391,7 @@ static void delete_server(struct engine *engine, struct str key)
 		due->engine = engine;
 		memcpy(due->text, key.p, key.n);
 		due->key = (struct str){ due->text, key.n };
-		runtime_send(engine->runtime, commands->batches[i], REPLY_BYTES,
+		runtime_send(engine->aside, commands->batches[i], REPLY_BYTES,
 			     on_server_deleted, due);
 	}
 	engine->stats.commands += commands->command_count;
@@ -409,9 +428,11 @@ static void delete_backends(struct engine *engine)
 	struct map_entry *at = map_first(engine->dead_backends), *next;
 	for (; at; at = next) {
 		next = map_next(at);
-		if (backend_has_slots(engine, map_key(at)))
+		bool wanted = state_get(engine->state, PLAN_BACKEND, map_key(at)).p;
+		if (!wanted && backend_has_slots(engine, map_key(at)))
 			continue;
-		command_backend_del(engine->commands, engine->state, map_key(at));
+		if (!wanted) /* again */
+			command_backend_del(engine->commands, engine->state, map_key(at));
 		map_del(engine->dead_backends, map_key(at));
 	}
 }
@@ -459,7 +480,7 @@ void engine_delete_due(struct engine *engine)
 			delete_server(engine, map_key(at));
 		} else {
 			command_server_maint(engine->commands, engine->state, map_key(at));
-			slot->due_ms = now_ms + server_grace_ms(engine);
+			slot->due_ms = now_ms + engine_server_grace_ms(engine);
 		}
 	}
 	delete_records(engine, now_ms);

@@ -317,16 +317,18 @@ void engine_check(struct engine *engine, enum check_depth depth, bool repair,
 	check->done = done;
 	check->image = image_new(engine->state, STR_NONE);
 	sb_init(&check->differences, 4 << 20);
-	if (repair)
+	if (repair) {
 		check->commands = commands_new();
-	if (repair)
 		check->removals = commands_new();
+	}
+	bool full = repair && depth == CHECK_FULL;
 	check->readback = (struct readback){ .state = engine->state,
 					     .differences = &check->differences,
 					     .commands = check->commands,
 					     .removals = check->removals,
 					     .record_due_ms = engine_now_ms() + RECORD_GRACE_MS,
-					     .now_ms = engine_now_ms() };
+					     .server_due_ms = engine_now_ms() + engine_server_grace_ms(engine),
+					     .strays = full ? engine->dead_backends : NULL };
 	engine->check_round++;
 	add_steps(engine);
 	ask(engine);

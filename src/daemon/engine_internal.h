@@ -23,6 +23,8 @@ enum {
 	MAX_EVENTS = 256,
 	MAX_RELOAD_REASONS = 64,
 	COMMAND_TIMEOUT_MS = 5000,
+	AGENT_TIMEOUT_MS = 2000,
+	AGENT_MISSES = 2,              /* so many time-outs in a row: it hangs */
 	REPLY_BYTES = 1 << 16,         /* of a changing batch */
 	LISTING_BYTES = 512 << 20,     /* of a listing: bounded by what we put in */
 	RECORD_GRACE_MS = 30 * 1000,   /* a request that started before a flip still finds them */
@@ -65,7 +67,9 @@ struct engine {
 	struct plan *plan; /* cache of state_plan(); NULL when stale */
 	struct render_options render;
 	struct runtime *runtime, *master, *agent_stats;
-	struct sb agent_text; /* its last answer */
+	struct runtime *aside; /* what is no part of an operation: it outlives HAProxy's end */
+	struct sb agent_text;  /* the agent's last answer */
+	unsigned agent_misses; /* and how often in a row it did not */
 	struct writer *writer;
 	struct process *haproxy, *agent;
 
@@ -98,7 +102,8 @@ struct engine {
 	int master_pid, worker_pid, old_worker_pid;
 	int64_t deadline_ms;
 	unsigned haproxy_failures, agent_failures;
-	bool adopted_other_schema;
+	bool stale_files;          /* HAProxy started from files of another schema */
+	bool adopting;             /* OP_START: of a HAProxy that was found running */
 	int64_t stop_started_ms;
 	enum engine_stop stop_how;
 
@@ -135,8 +140,12 @@ struct str engine_path(struct engine *engine, struct arena *arena, const char *n
 
 /* engine_apply.c */
 void engine_apply(struct engine *engine);
+/* What is queued becomes part of the state without a command: HAProxy starts with it. */
+void engine_absorb(struct engine *engine);
 void engine_delete_due(struct engine *engine);
 bool engine_has_due(const struct engine *engine);
+/* How long a server in maint stays, at least. */
+int64_t engine_server_grace_ms(const struct engine *engine);
 /* Sends engine->commands batch by batch, then calls done. */
 void engine_send(struct engine *engine, void (*done)(struct engine *engine));
 

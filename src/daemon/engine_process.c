@@ -2,10 +2,8 @@
 /* HAProxy and the agent as processes: start, adopt, reload, restart, stop. */
 #include "daemon/engine_internal.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
-
 
 bool engine_find_version(struct engine *engine, struct haproxy_caps *ret_caps,
 			 struct error *err)
@@ -26,32 +24,6 @@ bool engine_find_agent(struct engine *engine, struct error *err)
 	       error_prefix(err, "the agent (--agent)");
 }
 
-/* ---- pid files ---- */
-
-static pid_t read_pid(struct engine *engine, const char *name)
-{
-	char path[4096], text[32];
-	uint64_t pid = 0;
-	snprintf(path, sizeof(path), "%s/%s", engine->run_dir, name);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	ssize_t n = read(fd, text, sizeof(text));
-	close(fd);
-	struct str rest = { text, n > 0 ? (size_t)n : 0 };
-	return str_u64(str_trim(str_cut(&rest, '\n')), INT32_MAX, &pid) ? (pid_t)pid : 0;
-}
-
-static void write_pid(struct engine *engine, const char *name, pid_t pid)
-{
-	char path[4096], text[32];
-	struct error err;
-	snprintf(path, sizeof(path), "%s/%s", engine->run_dir, name);
-	snprintf(text, sizeof(text), "%d\n", (int)pid);
-	if (!file_replace(path, str_of(text), 0640, false, &err))
-		engine_event(engine, "write", false, "%s", err.text);
-}
-
 static double backoff_s(unsigned failures)
 {
 	int64_t ms = BACKOFF_FIRST_MS;
@@ -65,24 +37,23 @@ static double backoff_s(unsigned failures)
 void engine_start_agent(struct engine *engine)
 {
 	struct arena *arena = arena_new();
-	struct str listen = engine_path(engine, arena, "agent.sock");
+	struct str socket = engine_path(engine, arena, "agent.sock");
+	struct str listen = arena_strf(arena, "unix@" STR_FMT, STR_ARG(socket));
 	struct error err;
 	const char *const argv[] = {
 		engine->options.agent,
 		"--listen",
-		arena_strf(arena, "unix@" STR_FMT, STR_ARG(listen)).p,
+		listen.p,
 		"--threads",
 		arena_strf(arena, "%u", engine->options.agent_threads).p,
 		"--stats-socket",
 		engine_path(engine, arena, "agent-stats.sock").p,
 		NULL,
 	};
-	if (process_adopt(engine->agent, read_pid(engine, "agent.pid"), listen.p)) {
+	if (process_adopt(engine->agent, (struct str){ listen.p, listen.n + 1 })) {
 		engine_event(engine, "adopt", true, "agent, pid %d",
 			     (int)process_pid(engine->agent));
-	} else if (process_start(engine->agent, argv, &err)) {
-		write_pid(engine, "agent.pid", process_pid(engine->agent));
-	} else {
+	} else if (!process_start(engine->agent, argv, &err)) {
 		engine_event(engine, "restart", false, "agent: %s", err.text);
 		engine->agent_backoff.repeat = backoff_s(++engine->agent_failures);
 		ev_timer_again(engine->loop, &engine->agent_backoff);
@@ -119,6 +90,9 @@ static void on_first_check(struct engine *engine, size_t found, struct str diffe
 	bool reload = engine->old_worker_pid != 0;
 	const char *what = reload ? "reload" : "start";
 	engine->old_worker_pid = 0;
+	if (engine->stale_files)
+		engine_want_reload(engine, "HAProxy started from files of another schema");
+	engine->stale_files = false;
 	if (err) {
 		engine_event(engine, what, false, "%s", err->text);
 		engine_want_repair(engine, what);
@@ -129,7 +103,8 @@ static void on_first_check(struct engine *engine, size_t found, struct str diffe
 		engine_event(engine, what, true, "worker %d%s%s", engine->worker_pid,
 			     reload ? ": " : "", reload ? engine->reload_reason : "");
 		engine->haproxy_failures = 0;
-		engine_set_state(engine, ENGINE_READY);
+		if (!engine->reload_wanted)
+			engine_set_state(engine, ENGINE_READY);
 		engine_report_applied(engine, NULL);
 	}
 	if (reload)
@@ -137,7 +112,7 @@ static void on_first_check(struct engine *engine, size_t found, struct str diffe
 	engine_done(engine);
 }
 
-static void on_probe(void *user, struct str reply, const struct error *failed);
+static void adopted_answers(struct engine *engine, const struct reply_info *info);
 
 static void poll_soon(struct engine *engine)
 {
@@ -169,6 +144,8 @@ static void on_probe(void *user, struct str reply, const struct error *failed)
 		probe_failed(engine, failed->text);
 	} else if (!reply_info(reply, &info, &err)) {
 		probe_failed(engine, err.text);
+	} else if (engine->adopting) {
+		adopted_answers(engine, &info);
 	} else if (info.stopping || info.pid == engine->old_worker_pid) {
 		probe_failed(engine, "the old worker still answers");
 	} else {
@@ -193,9 +170,24 @@ static void retry_haproxy(struct engine *engine)
 	ev_timer_again(engine->loop, &engine->haproxy_backoff);
 }
 
+/* With a full disk HAProxy starts from what is there, and is brought to the plan afterwards. */
+static bool write_or_keep(struct engine *engine, const char *cfg, struct error *err)
+{
+	engine->stale_files = false;
+	if (engine_write_all(engine, err))
+		return true;
+	engine_event(engine, "write", false, "%s", err->text);
+	if (access(cfg, R_OK) < 0)
+		return false;
+	engine->stale_files = !engine_same_schema(engine);
+	return true;
+}
+
+/* Updates that were on their way are part of what is rendered now. */
 static void start_haproxy(struct engine *engine)
 {
 	struct error err;
+	engine_absorb(engine);
 	state_settle(engine->state);
 	engine_test_binds(engine);
 	struct arena *arena = arena_new();
@@ -213,7 +205,10 @@ static void start_haproxy(struct engine *engine)
 	engine->operation = OP_START;
 	engine->operation_started_ms = engine_now_ms();
 	engine->worker_pid = engine->old_worker_pid = 0;
-	if (engine_write_all(engine, &err) && process_start(engine->haproxy, argv, &err)) {
+	engine->adopting = false;
+	engine->hold_until_ms = 0;
+	engine->reload_wanted = false;
+	if (write_or_keep(engine, argv[5], &err) && process_start(engine->haproxy, argv, &err)) {
 		engine->stats.haproxy_pid = (int)process_pid(engine->haproxy);
 		engine->deadline_ms = engine_now_ms() + START_TIMEOUT_MS;
 		engine->sequence_sent = engine->sequence;
@@ -250,7 +245,6 @@ static void on_haproxy_ended(void *user, const char *how)
 	retry_haproxy(engine);
 }
 
-/* Updates that were on their way are part of what is rendered now. */
 static void on_haproxy_backoff(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	(void)events;
@@ -259,46 +253,67 @@ static void on_haproxy_backoff(struct ev_loop *loop, ev_timer *timer, int events
 	start_haproxy(engine);
 }
 
+/* ---- adoption ---- */
+
+/* Ready only if nothing was found: the rest is repaired with the first update, or when the
+ * wait for it is over. */
 static void on_adopted(struct engine *engine, size_t found, struct str differences,
 		       const struct error *err)
 {
 	(void)differences;
-	engine->stats.worker_pid = engine->worker_pid;
+	engine->adopting = false;
 	if (err) {
 		engine_event(engine, "adopt", false, "%s", err->text);
 		engine_want_reload(engine, "the running HAProxy cannot be read back");
 	} else {
 		engine_event(engine, "adopt", true, "HAProxy, pid %d: %zu differences",
 			     (int)process_pid(engine->haproxy), found);
-		engine_set_state(engine, ENGINE_READY);
-		engine_report_applied(engine, NULL);
+		if (found == 0 && !engine->queue) {
+			engine_set_state(engine, ENGINE_READY);
+			engine_report_applied(engine, NULL);
+		}
 	}
+	engine_done(engine);
+}
+
+/* The HAProxy that was found running has loaded its configuration. */
+static void adopted_answers(struct engine *engine, const struct reply_info *info)
+{
+	if (info->stopping) { /* it lets its last requests end, beside the next one */
+		engine_event(engine, "adopt", false, "HAProxy, pid %d, is stopping",
+			     (int)process_pid(engine->haproxy));
+		start_haproxy(engine);
+		return;
+	}
+	engine->worker_pid = engine->stats.worker_pid = info->pid;
+	if (engine_same_schema(engine)) {
+		engine->hold_until_ms = engine_now_ms() + HOLD_MS;
+		engine_check(engine, CHECK_FULL, false, on_adopted);
+		return;
+	}
+	engine->adopting = false;
+	engine_event(engine, "adopt", true, "HAProxy, pid %d", (int)process_pid(engine->haproxy));
+	engine_want_reload(engine, "the running HAProxy has another schema");
 	engine_done(engine);
 }
 
 void engine_begin(struct engine *engine)
 {
 	struct arena *arena = arena_new();
-	struct str cfg = engine_path(engine, arena, "haproxy.cfg");
+	struct str words = arena_strf(arena, "-p%c%s/haproxy.pid", 0, engine->run_dir);
 	engine_start_agent(engine);
 	engine_load_overrides(engine);
-	if (!process_adopt(engine->haproxy, read_pid(engine, "haproxy.pid"), cfg.p)) {
-		start_haproxy(engine);
-	} else {
+	if (process_adopt(engine->haproxy, (struct str){ words.p, words.n + 1 })) {
 		engine->stats.haproxy_pid = (int)process_pid(engine->haproxy);
 		engine->sequence_sent = engine->sequence;
+		engine->operation = OP_START;
+		engine->operation_started_ms = engine_now_ms();
+		engine->deadline_ms = engine->operation_started_ms + START_TIMEOUT_MS;
+		engine->adopting = true;
 		engine_test_binds(engine);
-		if (engine_same_schema(engine)) {
-			engine->operation = OP_READBACK;
-			engine->operation_started_ms = engine_now_ms();
-			engine->hold_until_ms = engine->operation_started_ms + HOLD_MS;
-			engine_check(engine, CHECK_FULL, false, on_adopted);
-		} else {
-			engine_event(engine, "adopt", true, "HAProxy, pid %d",
-				     (int)process_pid(engine->haproxy));
-			engine_want_reload(engine, "the running HAProxy has another schema");
-			engine_wake(engine);
-		}
+		poll_soon(engine);
+	} else {
+		start_haproxy(engine);
 	}
 	arena_free(arena);
 }

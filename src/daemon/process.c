@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/process.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <ev.h>
 #include <fcntl.h>
@@ -124,23 +125,75 @@ bool process_start(struct process *process, const char *const argv[], struct err
 	return true;
 }
 
-bool process_adopt(struct process *process, pid_t pid, const char *mark)
+/* ---- processes that run already ---- */
+
+/* A file of /proc/PID, with a NUL behind it; 0: there is none, or it is empty (a zombie). */
+static size_t read_proc(pid_t pid, const char *name, char *ret_text, size_t size)
 {
-	char path[64], text[8192];
-	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
 	int fd = pid > 1 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-	ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
+	ssize_t n = fd >= 0 ? read(fd, ret_text, size - 1) : -1;
 	if (fd >= 0)
 		close(fd);
-	if (n <= 0)
-		return false;
-	text[n] = '\0';
-	if (!memmem(text, (size_t)n, mark, strlen(mark)))
-		return false;
-	unwatch(process);
-	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	size_t len = n > 0 ? (size_t)n : 0;
+	ret_text[len] = '\0';
+	return len;
+}
+
+static bool has_words(pid_t pid, struct str words)
+{
+	char text[8192];
+	size_t len = read_proc(pid, "cmdline", text, sizeof(text));
+	return memmem(text, len, words.p, words.n) != NULL;
+}
+
+enum { STAT_PARENT = 4, STAT_START = 22 }; /* see proc(5) */
+
+static uint64_t stat_field(pid_t pid, int field)
+{
+	char text[2048];
+	uint64_t value = 0;
+	read_proc(pid, "stat", text, sizeof(text));
+	/* "PID (NAME) STATE ...": the name may hold anything. */
+	char *end = strrchr(text, ')');
+	struct str rest = end ? str_of(end + 1) : STR_NONE;
+	for (int at = 2; at < field; at++)
+		str_cut(&rest, ' ');
+	return str_u64(str_cut(&rest, ' '), UINT64_MAX, &value) ? value : 0;
+}
+
+static pid_t find(struct str words)
+{
+	DIR *proc = opendir("/proc");
+	pid_t found = 0;
+	uint64_t found_start = 0;
+	for (struct dirent *entry; proc && (entry = readdir(proc));) {
+		uint64_t number;
+		if (!str_u64(str_of(entry->d_name), INT32_MAX, &number))
+			continue;
+		pid_t pid = (pid_t)number;
+		if (!has_words(pid, words) ||
+		    has_words((pid_t)stat_field(pid, STAT_PARENT), words))
+			continue;
+		uint64_t start = stat_field(pid, STAT_START);
+		if (start >= found_start) {
+			found = pid;
+			found_start = start;
+		}
+	}
+	if (proc)
+		closedir(proc);
+	return found;
+}
+
+bool process_adopt(struct process *process, struct str words)
+{
+	pid_t pid = find(words);
+	int pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
 	if (pidfd < 0)
 		return false;
+	unwatch(process);
 	process->pid = pid;
 	ev_io_set(&process->pidfd, pidfd, EV_READ);
 	ev_io_start(process->loop, &process->pidfd);

@@ -25,9 +25,9 @@ void process_free(struct process *process);
 /* argv[0] is searched in PATH. Standard error is ours; standard input is /dev/null. */
 bool process_start(struct process *process, const char *const argv[], struct error *err) must_check;
 
-/* Looks after a process that runs already. False when pid is not alive or its command line
- * does not contain `mark` (the path of a file of our run directory). */
-bool process_adopt(struct process *process, pid_t pid, const char *mark);
+/* Looks after a process that runs already: the youngest one whose command line has these words
+ * in a row (each with a NUL behind it), its children aside. False when there is none. */
+bool process_adopt(struct process *process, struct str words);
 
 /* 0 when none runs. */
 pid_t process_pid(const struct process *process);

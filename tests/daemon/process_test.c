@@ -247,26 +247,26 @@ static pid_t start_orphan(const char *path)
 static void adopted(void **state)
 {
 	struct ended ended;
-	char path[256];
+	char path[256], text[300];
 	snprintf(path, sizeof(path), "%s/mark", (const char *)*state);
 	FILE *file = fopen(path, "we");
 	assert_non_null(file);
 	fclose(file);
 	pid_t pid = start_orphan(path);
+	struct str words = { text, (size_t)snprintf(text, sizeof(text), "-f%c%s", 0, path) + 1 };
 	begin(&ended);
-	assert_false(process_adopt(ended.process, pid, "/another/directory"));
-	assert_false(process_adopt(ended.process, 0, path));
-	assert_false(process_adopt(ended.process, 1, ""));
-	assert_false(process_adopt(ended.process, -1, path));
-	assert_int_equal(process_pid(ended.process), 0);
-	assert_true(process_adopt(ended.process, pid, path));
+	assert_false(process_adopt(ended.process, STR("-f\0/another/directory\0")));
+	text[words.n - 2] = '\0'; /* whole words: not the beginning of one */
+	assert_false(process_adopt(ended.process, str_sub(words, 0, words.n - 1)));
+	text[words.n - 2] = 'k';
+	assert_true(process_adopt(ended.process, words));
 	assert_int_equal(process_pid(ended.process), pid);
 	loop_for(0.05);
 	assert_false(ended.done);
 	process_signal(ended.process, SIGKILL);
 	loop_until(&ended.done);
 	assert_string_equal(ended.how, "ended");
-	assert_false(process_adopt(ended.process, pid, path)); /* dead */
+	assert_false(process_adopt(ended.process, words)); /* dead */
 	process_free(ended.process);
 }
 

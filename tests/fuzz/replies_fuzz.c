@@ -186,13 +186,13 @@ static void check_readback(unsigned char version, struct str replies)
 	struct state *state = make_state(version);
 	struct sb differences;
 	sb_init(&differences, 1 << 26);
-	struct readback rb = { .state = state, .differences = &differences, .now_ms = 1000 };
+	struct readback rb = { .state = state, .differences = &differences, .server_due_ms = 1000 };
 	compare(&rb, replies);
 	rb = (struct readback){ .state = state,
 				.commands = commands_new(),
 				.removals = version & 2 ? commands_new() : NULL,
 				.record_due_ms = 2000,
-				.now_ms = 1000 };
+				.server_due_ms = 1000 };
 	compare(&rb, replies);
 	check_commands(rb.commands);
 	if (rb.removals)

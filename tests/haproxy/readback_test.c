@@ -148,6 +148,25 @@ static void servers(void **state)
 	}
 }
 
+/* A backend that goes keeps its servers up for those who are on the way to them. */
+static void leaving_backend(void **state)
+{
+	(void)state;
+	struct fixture f;
+	begin(&f, "3.4.0");
+	f.rb.server_due_ms = 77;
+	state_set_place(f.rb.state, STR("default.b.80"), PLACE_DYNAMIC, 0);
+	const char *live = "default.a.80 1 p 10.0.0.1 0 3 80\ndefault.b.80 2 q 10.0.0.1 0 3 80\n";
+	compare_servers(&f, live);
+	expect(&f, 1, "");
+	const struct slot *slot = state_find_slot(f.rb.state, STR("default.b.80/q"));
+	assert_true(slot && slot->leaving && !slot->maint);
+	assert_int_equal(slot->due_ms, 77);
+	compare_servers(&f, live);
+	expect(&f, 1, "");
+	end(&f);
+}
+
 /* What an operator has set is no drift; that it is undone by somebody else is. */
 static void overrides(void **state)
 {
@@ -184,6 +203,29 @@ static void backends(void **state)
 	compare_servers(&f, "spare-2 1 p 10.0.0.1 0 3 80\n");
 	expect(&f, 0, "");
 	end(&f);
+
+	/* Backends that a controller could not delete any more. */
+	static const struct {
+		const char *version, *listed, *spares;
+	} rows[] = {
+		{ "3.4.0", "# name\nhttp-404\ndefault.a.80\ndefault.b.80\n\n", NULL },
+		{ "2.6.12", "# name\nhttp-404\nspare-1\ndefault.a.80\n\n",
+		  "0x1 default.b.80 spare-1\n\n" },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		begin(&f, rows[i].version);
+		state_set_spares(f.rb.state, 4);
+		f.rb.strays = map_new();
+		assert_true(readback_backends(&f.rb, str_of(rows[i].listed),
+					      rows[i].spares ? str_of(rows[i].spares) : STR_NONE,
+					      &err));
+		expect(&f, 0, "");
+		assert_int_equal(map_count(f.rb.strays), 1);
+		assert_non_null(map_get(f.rb.strays, STR("default.b.80")));
+		assert_non_null(state_find_place(f.rb.state, STR("default.b.80")));
+		map_free(f.rb.strays, NULL);
+		end(&f);
+	}
 
 	/* No spare: only a reload helps. */
 	begin(&f, "2.6.12");
@@ -277,6 +319,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(maps),	     cmocka_unit_test(servers), cmocka_unit_test(overrides),
+		cmocka_unit_test(leaving_backend),
 		cmocka_unit_test(backends),  cmocka_unit_test(counts),	cmocka_unit_test(crt_lists),
 		cmocka_unit_test(fingerprints), cmocka_unit_test(long_crt_list),
 	};
