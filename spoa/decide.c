@@ -6,6 +6,12 @@ static bool is_text(const struct spop_data *data)
 	return data->type == SPOP_STRING || data->type == SPOP_BINARY;
 }
 
+/* What HAProxy has not: "OPTIONS *" has no path, most requests have no query. */
+static bool is_text_or_none(const struct spop_data *data)
+{
+	return data->type == SPOP_NULL || is_text(data);
+}
+
 bool decide_headers(struct str binary, struct request *request, struct error *err)
 {
 	struct wire_in in = wire_in_of(binary);
@@ -58,10 +64,9 @@ static bool refuse(struct decider *decider, enum stat_id reason)
 static bool read_request(struct decider *decider, const struct arguments *args)
 {
 	struct error *err = &decider->last_error;
-	bool query_ok = args->query.type == SPOP_NULL || is_text(&args->query);
-	if (!is_text(&args->list) || !is_text(&args->method) || !is_text(&args->path) ||
-	    !is_text(&args->headers) || !query_ok) {
-		error_set(err, ERR_PROTO, "a message needs list, method, path and headers");
+	if (!is_text(&args->list) || !is_text(&args->method) || !is_text_or_none(&args->path) ||
+	    !is_text(&args->headers) || !is_text_or_none(&args->query)) {
+		error_set(err, ERR_PROTO, "a message needs list, method and headers");
 		return refuse(decider, STAT_BAD_ARGUMENTS);
 	}
 	decider->request.method = args->method.bytes;

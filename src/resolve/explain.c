@@ -393,6 +393,12 @@ static struct str new_path(struct arena *arena, const struct filter *filter,
 	return path;
 }
 
+static struct str modified_path(const struct explain_result *result, const struct filter *filter)
+{
+	return new_path(result->arena, filter, match_of(result->winner),
+			result->request->request.path);
+}
+
 /* Empty when it is the scheme's own. */
 static struct str location_port(const struct explain_result *result, const struct filter *filter,
 				struct str scheme)
@@ -418,8 +424,7 @@ static struct str redirect_location(const struct explain_result *result,
 		scheme = request->https ? STR("https") : STR("http");
 	if (str_empty(host))
 		host = lower(arena, request->host);
-	struct str path = new_path(arena, filter, match_of(result->winner),
-				   request->request.path);
+	struct str path = modified_path(result, filter);
 	return arena_strf(arena, STR_FMT "://" STR_FMT STR_FMT STR_FMT "%s" STR_FMT,
 			  STR_ARG(scheme), STR_ARG(host),
 			  STR_ARG(location_port(result, filter, scheme)), STR_ARG(path),
@@ -458,6 +463,39 @@ static size_t count_servers(const struct explain_world *world, struct str backen
 	return count;
 }
 
+/* What the filters of a rule or of one of its refs change on the way to a server; the later one
+ * replaces what the earlier one said. Paths are always made from the request's own. */
+static void rewrite_target(const struct explain_result *result, struct explain_target *target,
+			   const struct filter *filters, size_t count)
+{
+	const struct filter *rewrite = find_filter(filters, count, FILTER_REWRITE);
+	if (!rewrite)
+		return;
+	if (!str_empty(rewrite->hostname))
+		target->host = rewrite->hostname;
+	if (rewrite->path_modifier != PATH_KEEP)
+		target->path = modified_path(result, rewrite);
+}
+
+static void answer_target(const struct explain_result *result, const struct http_rule *rule,
+			  struct explain_target *target)
+{
+	const struct backend_ref *ref = target->ref->spec;
+	const struct filter *redirect =
+		find_filter(ref->filters, ref->filter_count, FILTER_REDIRECT);
+	if (target->ref->state != REF_OK) {
+		target->status = 500;
+	} else if (redirect) {
+		target->status = redirect->status;
+		target->location = redirect_location(result, redirect);
+	} else if (target->server_count == 0) {
+		target->status = 503;
+	}
+	target->path = result->request->request.path;
+	rewrite_target(result, target, rule->filters, rule->filter_count);
+	rewrite_target(result, target, ref->filters, ref->filter_count);
+}
+
 static void collect_targets(const struct explain_world *world, struct explain_result *result,
 			    const struct rule_view *rule)
 {
@@ -476,6 +514,7 @@ static void collect_targets(const struct explain_world *world, struct explain_re
 			target->backend = ref->backend;
 			target->server_count = count_servers(world, ref->backend);
 		}
+		answer_target(result, rule->spec, target);
 	}
 	result->outcome.targets = targets;
 	result->outcome.target_count = count;

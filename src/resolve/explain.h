@@ -48,6 +48,10 @@ struct explain_target {
 	uint32_t weight;
 	size_t server_count; /* of the backend; 0: answered 503 */
 	const struct ref_view *ref;
+	int status;          /* 0: a server answers; 500, 503, or that of a redirect of its own */
+	struct str location; /* of that redirect */
+	struct str host;     /* what its servers get instead of the request's; empty: the same */
+	struct str path;     /* what its servers get, rewritten or not */
 };
 
 enum { EXPLAIN_REFUSED = -1 }; /* nobody listens there */

@@ -21,9 +21,7 @@ bool hostname_covers(struct str hostname, struct str host)
 		return true;
 	if (!hostname_is_wildcard(hostname))
 		return str_eq(hostname, host);
-	struct str suffix = wildcard_suffix(hostname);
-	/* At least one byte of a label has to stand before the suffix. */
-	return host.n > suffix.n && str_ends(host, suffix);
+	return str_ends(host, wildcard_suffix(hostname));
 }
 
 bool hostname_intersect(struct str a, struct str b, struct str *ret_hostname)

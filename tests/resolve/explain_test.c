@@ -417,6 +417,35 @@ static void redirects(void **state)
 	}
 }
 
+/* Filters of a rule and of its refs: the ref's word counts, and a redirect is about the request
+ * as it came. */
+static void targets(void **state)
+{
+	struct world *world = *state;
+	struct explain_request request;
+	put_services(world);
+	world_gateway(world, "'name':'gw'", HTTP("x", ""), "");
+	world_route(world, "'name':'r'",
+		    PARENT("") ",'rules':[{'matches':[{" PATH("PathPrefix", "/foo") "}],"
+		    "'filters':[{'type':'URLRewrite','urlRewrite':{'hostname':'new.example',"
+		    REPLACE("/n") "}}],'backendRefs':[{'name':'a','port':80},"
+		    "{'name':'b','port':80,'filters':[{'type':'URLRewrite','urlRewrite':{"
+		    "'path':{'type':'ReplaceFullPath','replaceFullPath':'/all'}}}]},"
+		    "{'name':'c','port':80,'filters':[{'type':'RequestRedirect',"
+		    "'requestRedirect':{'scheme':'https','statusCode':301}}]}]}]");
+	world_resolve(world);
+	make_request(&(struct asked){ "GET", "http://h/foo/x", NULL }, &request);
+	struct explain_result *result = ask(world, &request);
+	const struct explain_target *got = result->outcome.targets;
+	assert_int_equal(result->outcome.target_count, 3);
+	assert_true(str_is(got[0].host, "new.example") && str_is(got[0].path, "/n/x"));
+	assert_true(str_is(got[1].host, "new.example") && str_is(got[1].path, "/all"));
+	assert_int_equal(got[1].status, 0);
+	assert_int_equal(got[2].status, 301);
+	assert_true(str_is(got[2].location, "https://h/foo/x"));
+	explain_free(result);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 
 int main(void)
@@ -432,7 +461,7 @@ int main(void)
 		TEST(misdirected),
 		TEST(shares),
 		TEST(broken_rule),
-		TEST(redirects),
+		TEST(redirects), TEST(targets),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

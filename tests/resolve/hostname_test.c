@@ -21,7 +21,7 @@ static void covering(void **state)
 		{ "*.example.com", "test.example.com", true },
 		{ "*.example.com", "foo.test.example.com", true },
 		{ "*.example.com", "example.com", false },
-		{ "*.example.com", ".example.com", false },
+		{ "*.example.com", ".example.com", true }, /* no host's name, but the suffix */
 		{ "*.example.com", "badexample.com", false },
 		{ "*.example.com", "", false },
 	};

@@ -211,6 +211,8 @@ static void fails_closed(void **state)
 	open_session(f);
 	struct message message = good_message();
 	assert_int_equal(ask(f, &message), 1);
+	message.path = (struct spop_data){ .type = SPOP_NULL }; /* OPTIONS * */
+	assert_int_equal(ask(f, &message), 1);
 	message.list.bytes = STR("nonsense");
 	assert_int_equal(ask(f, &message), 0);
 	assert_int_equal(count(f, STAT_BAD_LIST), 1);
