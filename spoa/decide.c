@@ -103,6 +103,8 @@ static void decide_one(struct decider *decider, const struct arguments *args, st
 	uint64_t start_ns = decider->clock_ns ? decider->clock_ns() : 0;
 	struct spop_data value = { .type = SPOP_STRING };
 	stats_add(decider->stats, STAT_REQUESTS, 1);
+	decider->request.clock_ns = decider->clock_ns;
+	decider->request.deadline_ns = start_ns + DECISION_MAX_MS * UINT64_C(1000000);
 	if (find_verdict(decider, args, &value.bytes)) {
 		spop_set_var_write(out, SPOP_TXN, "route", &value);
 		stats_add(decider->stats, STAT_VERDICTS, 1);

@@ -22,12 +22,13 @@ enum {
 	 * connection again on which more than its buffer (16 KiB) of ACKs arrives at once. */
 	ACK_MAX_BYTES = 744,
 	VERDICT_MAX_BYTES = 680, /* leaves room for the frame around it */
+	DECISION_MAX_MS = 100,   /* for all regular expressions together: others wait behind it */
 };
 
 struct decider {
 	struct cache *cache; /* borrowed, as is stats */
 	struct stats *stats;
-	uint64_t (*clock_ns)(void); /* NULL: times are not measured */
+	uint64_t (*clock_ns)(void); /* NULL: times are not measured, and not limited */
 	struct error last_error;    /* of the latest request that got no verdict */
 	struct request request;
 };

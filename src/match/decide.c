@@ -8,12 +8,19 @@ enum {
 	SUBJECT_MAX_BYTES = 64 * 1024,
 };
 
+static bool out_of_time(const struct request *request)
+{
+	return request->clock_ns && request->clock_ns() >= request->deadline_ns;
+}
+
 static bool holds_value(const struct list *list, const struct compiled_cond *cond,
-			struct str subject, uint32_t *limits_hit)
+			const struct request *request, struct str subject, uint32_t *limits_hit)
 {
 	if (!cond->is_regex)
 		return str_eq(cond->value, subject);
-	enum regex_verdict verdict = regex_match(&cond->regex, &list->scratch, subject);
+	enum regex_verdict verdict =
+		out_of_time(request) ? REGEX_LIMIT :
+				       regex_match(&cond->regex, &list->scratch, subject);
 	*limits_hit += verdict == REGEX_LIMIT;
 	return verdict == REGEX_YES;
 }
@@ -57,7 +64,7 @@ static bool holds_joined(const struct list *list, const struct compiled_cond *co
 		(*limits_hit)++;
 		return false;
 	}
-	return holds_value(list, cond, value, limits_hit);
+	return holds_value(list, cond, request, value, limits_hit);
 }
 
 static bool holds_header(const struct list *list, const struct compiled_cond *cond,
@@ -68,7 +75,7 @@ static bool holds_header(const struct list *list, const struct compiled_cond *co
 		return false;
 	if (find_header(request, cond->name, first + 1) != request->header_count)
 		return holds_joined(list, cond, request, first, limits_hit);
-	return holds_value(list, cond, request->headers[first].value, limits_hit);
+	return holds_value(list, cond, request, request->headers[first].value, limits_hit);
 }
 
 /* --- query parameters --- */
@@ -119,7 +126,8 @@ static bool find_param(struct str query, struct str name, struct str *ret_value)
 }
 
 static bool holds_decoded(const struct list *list, const struct compiled_cond *cond,
-			  struct str encoded, uint32_t *limits_hit)
+			  const struct request *request, struct str encoded,
+			  uint32_t *limits_hit)
 {
 	char buffer[SUBJECT_MAX_BYTES];
 	size_t n = 0;
@@ -129,7 +137,7 @@ static bool holds_decoded(const struct list *list, const struct compiled_cond *c
 	}
 	for (size_t at = 0; at < encoded.n;)
 		buffer[n++] = decoded_byte(encoded, &at);
-	return holds_value(list, cond, (struct str){ buffer, n }, limits_hit);
+	return holds_value(list, cond, request, (struct str){ buffer, n }, limits_hit);
 }
 
 static bool holds_query(const struct list *list, const struct compiled_cond *cond,
@@ -140,7 +148,7 @@ static bool holds_query(const struct list *list, const struct compiled_cond *con
 		return false;
 	if (!cond->is_regex)
 		return eq_decoded(value, cond->value);
-	return holds_decoded(list, cond, value, limits_hit);
+	return holds_decoded(list, cond, request, value, limits_hit);
 }
 
 /* --- the list --- */
@@ -152,7 +160,7 @@ static bool holds(const struct list *list, const struct compiled_cond *cond,
 	case LIST_METHOD:
 		return str_eq(request->method, cond->value);
 	case LIST_PATH:
-		return holds_value(list, cond, request->path, limits_hit);
+		return holds_value(list, cond, request, request->path, limits_hit);
 	case LIST_HEADER:
 		return holds_header(list, cond, request, limits_hit);
 	case LIST_QUERY:

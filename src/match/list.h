@@ -16,7 +16,8 @@
  *
  * Entries are tried in order; the first whose conditions all hold gives the verdict. A list
  * that runs out gives NO_MATCH ("http-404"). "~" is a PCRE2 regular expression that must match
- * the whole value; one that exceeds the match limit does not match, and is counted.
+ * the whole value; one that exceeds the match limit, or would start behind the request's
+ * deadline, does not match, and is counted.
  * path: without the query, as received. header: repeated headers are compared joined by ","
  * in order; a header that is not there matches nothing. query: the first occurrence of the
  * parameter; the request's name and value are percent-decoded ("+" is a space) first, the
@@ -57,7 +58,7 @@ void list_free(struct list *list); /* accepts NULL */
 struct list_result {
 	struct str verdict; /* borrowed from the list, or LIST_NO_MATCH */
 	size_t entry;       /* index of the entry that decided; count when none did */
-	uint32_t limits_hit; /* regular expressions that exceeded the match limit */
+	uint32_t limits_hit; /* regular expressions that exceeded the match limit or the time */
 };
 
 /* Thread-safe for different `list`s; one list is used by one thread at a time. */

@@ -222,6 +222,18 @@ static pcre2_code *compile_pcre2(struct str pattern, struct error *err)
 	return code;
 }
 
+/* A character is compared with all members of a class that goes beyond ASCII, one by one. */
+static size_t byte_cost(struct str pattern)
+{
+	bool wide = false;
+	for (size_t i = 0; i < pattern.n && !wide; i++) {
+		struct str rest = str_sub(pattern, i, pattern.n);
+		wide = (unsigned char)rest.p[0] >= 0x80 || str_starts(rest, STR("\\x{")) ||
+		       str_starts(rest, STR("\\p")) || str_starts(rest, STR("\\P"));
+	}
+	return wide ? 1 + pattern.n / 16 : 1;
+}
+
 bool regex_compile(struct str pattern, struct regex *ret_regex, struct error *err)
 {
 	if (pattern.n > REGEX_MAX_BYTES)
@@ -234,7 +246,7 @@ bool regex_compile(struct str pattern, struct regex *ret_regex, struct error *er
 		return false;
 	/* Without JIT (the machine, a policy against writable code) the interpreter works. */
 	(void)pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
-	ret_regex->code = code;
+	*ret_regex = (struct regex){ code, byte_cost(pattern) };
 	return true;
 }
 
@@ -262,7 +274,6 @@ bool regex_scratch_init(struct regex_scratch *scratch, struct error *err)
 		regex_scratch_fini(scratch);
 		return error_set(err, ERR_NOMEM, "out of memory");
 	}
-	pcre2_set_match_limit(scratch->context, REGEX_MATCH_LIMIT);
 	pcre2_set_depth_limit(scratch->context, REGEX_MATCH_LIMIT);
 	pcre2_set_heap_limit(scratch->context, REGEX_HEAP_LIMIT_KIB);
 	return true;
@@ -276,10 +287,18 @@ void regex_scratch_fini(struct regex_scratch *scratch)
 	scratch->context = NULL;
 }
 
+/* PCRE2 counts steps, and one step may run along the whole subject ("[a-z]*[0-9]"). */
+static uint32_t step_limit(const struct regex *regex, struct str subject)
+{
+	size_t steps = REGEX_WORK / (subject.n + 1) / regex->byte_cost;
+	return steps < REGEX_MATCH_LIMIT ? (uint32_t)steps : REGEX_MATCH_LIMIT;
+}
+
 enum regex_verdict regex_match(const struct regex *regex, const struct regex_scratch *scratch,
 			       struct str subject)
 {
 	PCRE2_SPTR bytes = (PCRE2_SPTR)(subject.n ? subject.p : "");
+	pcre2_set_match_limit(scratch->context, step_limit(regex, subject));
 	int rc = pcre2_match(regex->code, bytes, subject.n, 0, 0, scratch->data,
 			     scratch->context);
 	/* JIT code works on 32 KiB of stack; the interpreter has the heap limit. */

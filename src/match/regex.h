@@ -15,12 +15,14 @@
 enum {
 	REGEX_MAX_BYTES = 4096,          /* of a pattern: the API's longest (header values) */
 	REGEX_MATCH_LIMIT = 100 * 1000,  /* steps: about a millisecond */
+	REGEX_WORK = 50 * 1000 * 1000,   /* bytes looked at, at worst: about 30 milliseconds */
 	REGEX_HEAP_LIMIT_KIB = 1024,     /* for the interpreter */
 	REGEX_NEST_LIMIT = 100,          /* parentheses */
 };
 
 struct regex {
 	pcre2_code *code;
+	size_t byte_cost; /* of looking at one byte of the subject, at worst */
 };
 
 /* What a match needs besides the expression; reused, used by one thread at a time. */

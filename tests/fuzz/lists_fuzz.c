@@ -7,7 +7,9 @@
 #include "fuzz.h"
 #include "match/compiled.h"
 
-/* The lists as one was given to list_print(). */
+enum { MAX_SLOW = 2 };
+
+/* The entries as they were given to list_print(). */
 static struct list_entry *entries_of(struct arena *arena, const struct list *list)
 {
 	struct list_cond *conds = arena_array(arena, list->cond_count, sizeof(*conds));
@@ -98,9 +100,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	struct list_result result = list_decide(list, &request);
-	check_decision(list, &request, &result);
-	check_text(list, &request, &result);
-	check_prefixes(list, &request);
+	if (result.limits_hit <= MAX_SLOW) { /* the agent has a deadline; here is none */
+		check_decision(list, &request, &result);
+		check_text(list, &request, &result);
+		check_prefixes(list, &request);
+	}
 	assert(list_bytes(list) >= text.n);
 	list_free(list);
 	return 0;

@@ -81,10 +81,10 @@ static void check_haproxy(const struct plan *plan, const char *version)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct str rest = fuzz_input(data, size), first = fuzz_part(&rest);
+	struct str all = fuzz_input(data, size), rest = all, first = fuzz_part(&rest);
 	/* The separator took the line end of the last line with it. */
-	struct str with_end = { first.p, rest.n ? first.n + 1 : first.n };
-	struct plan *from = parse(with_end), *to = parse(rest);
+	struct plan *from = parse(str_sub(all, 0, rest.n ? first.n + 1 : first.n));
+	struct plan *to = parse(rest);
 	check_difference(from, to);
 	check_difference(to, from);
 	check_haproxy(from, "2.6.12");

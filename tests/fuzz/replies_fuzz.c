@@ -30,7 +30,7 @@ static const char plan_text[] =
 	"split\t%1/\tdefault.web.80\n"
 	"split\t%1/19\tdefault.api.80\n"
 	"list\t?1\tmethod=GET header.x-a=\"b\" => default.web.80 default/r/0 ; => http-404 -\n"
-	"rule\t@default/r/1\t%1/10/10|||||h1||||\n"
+	"rule\t@default/r/1\t%1/10/10|||||h1\n"
 	"route\tdefault.gw.80 www.example.com/\t?1\n"
 	"route\tdefault.gw.80 www.example.com/a/\t@default/r/1\n";
 

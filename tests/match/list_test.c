@@ -155,6 +155,29 @@ static void catastrophic_patterns_are_counted(void **state)
 	list_free(list);
 }
 
+static uint64_t tick_ns(void)
+{
+	static uint64_t now_ns;
+	return ++now_ns;
+}
+
+static void time_runs_out(void **state)
+{
+	(void)state;
+	struct error err;
+	struct request request = request_of("GET", "/c", "");
+	struct list *list = list_compile(STR("path~\"/a\" => a ; path~\"/b\" => b ; path~\"/c\" => c"
+					     " ; method=GET => late"), &err);
+	assert_non_null(list);
+	assert_true(str_is(list_decide(list, &request).verdict, "c"));
+	request.clock_ns = tick_ns;
+	request.deadline_ns = 3;
+	struct list_result result = list_decide(list, &request);
+	assert_true(str_is(result.verdict, "late"));
+	assert_int_equal(result.limits_hit, 1);
+	list_free(list);
+}
+
 static void text_goes_round(void **state)
 {
 	(void)state;
@@ -285,6 +308,7 @@ int main(void)
 		cmocka_unit_test(paths_match_as_a_whole),
 		cmocka_unit_test(values_too_long_do_not_match),
 		cmocka_unit_test(catastrophic_patterns_are_counted),
+		cmocka_unit_test(time_runs_out),
 		cmocka_unit_test(text_goes_round),
 		cmocka_unit_test(bad_text_has_a_column),
 		cmocka_unit_test(lists_are_bounded),

@@ -3,6 +3,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -138,6 +139,34 @@ static void work_is_bounded(void **state)
 	assert_int_equal(match("[ab]*", s), REGEX_YES);
 }
 
+/* A step that runs along the subject, and one that compares each character with many. */
+static void steps_may_be_long(void **state)
+{
+	(void)state;
+	enum { CHARACTERS = 4000, MEMBERS = 600, MAX_SECONDS = 5 };
+	char letters[CHARACTERS], wide[2 * CHARACTERS], pattern[REGEX_MAX_BYTES] = "[";
+	size_t n = 1;
+	for (size_t i = 0; i < CHARACTERS; i++) {
+		letters[i] = 'a';
+		memcpy(wide + 2 * i, "\xd1\x91", 2);
+	}
+	for (unsigned i = 0; i < MEMBERS; i++) /* U+0400, U+0403, ... */
+		n += (size_t)snprintf(pattern + n, 3, "%c%c", 0xd0 + 3 * i / 64 % 16,
+				      0x80 + 3 * i % 64);
+	snprintf(pattern + n, sizeof(pattern) - n, "]*");
+	char scans[2 * REGEX_MAX_BYTES];
+	snprintf(scans, sizeof(scans), ".*?.*?%s[0-9]", pattern);
+	clock_t start = clock();
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(match("[a-z]*?[a-z]*?[a-z]*[0-9]",
+				       (struct str){ letters, sizeof(letters) }), REGEX_LIMIT);
+		assert_int_equal(match(scans, (struct str){ wide, sizeof(wide) }), REGEX_LIMIT);
+	}
+	assert_in_range(clock() - start, 0, MAX_SECONDS * CLOCKS_PER_SEC);
+	/* but a short subject has all its steps */
+	assert_int_equal(match(".*?.*?[a-z]*b", (struct str){ letters, 100 }), REGEX_NO);
+}
+
 static void literal_prefixes(void **state)
 {
 	(void)state;
@@ -221,6 +250,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(whole_values),	    cmocka_unit_test(only_what_re2_has),
 		cmocka_unit_test(broken_or_too_large), cmocka_unit_test(work_is_bounded),
+		cmocka_unit_test(steps_may_be_long),
 		cmocka_unit_test(literal_prefixes),    cmocka_unit_test(prefixes_never_lie),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
