@@ -313,8 +313,9 @@ struct engine *engine_new(struct ev_loop *loop, const struct engine_options *opt
 	engine->agent_stats = runtime_new(loop, engine_path(engine, arena, "agent-stats.sock").p,
 					  AGENT_TIMEOUT_MS);
 	sb_init(&engine->agent_text, REPLY_BYTES);
-	engine->master = runtime_new(loop, engine_path(engine, arena, "master.sock").p,
-				     START_TIMEOUT_MS);
+	socket = engine_path(engine, arena, "master.sock");
+	engine->master = runtime_new(loop, socket.p, START_TIMEOUT_MS);
+	engine->adopted = runtime_new(loop, socket.p, ADOPTED_TIMEOUT_MS);
 	arena_free(arena);
 	engine->state = state_new(&caps, engine->run_dir);
 	return engine;
@@ -340,6 +341,7 @@ void engine_free(struct engine *engine)
 	runtime_free(engine->runtime);
 	runtime_free(engine->aside);
 	runtime_free(engine->master);
+	runtime_free(engine->adopted);
 	runtime_free(engine->agent_stats);
 	sb_fini(&engine->agent_text);
 	process_free(engine->haproxy);
@@ -396,6 +398,7 @@ void engine_stop(struct engine *engine, enum engine_stop how)
 	stop_watchers(engine);
 	runtime_drop(engine->runtime);
 	runtime_drop(engine->master);
+	runtime_drop(engine->adopted);
 	engine_check_drop(engine);
 	engine_write_changed(engine);
 	if (how == ENGINE_LEAVE)

@@ -34,6 +34,7 @@ enum {
 	CHECK_ROUNDS = 25,             /* everything is read back once in so many checks */
 	FILES_AFTER_MS = 700,          /* files follow memory after this */
 	START_TIMEOUT_MS = 20 * 1000,
+	ADOPTED_TIMEOUT_MS = 200,
 	BACKOFF_FIRST_MS = 100,
 	BACKOFF_MAX_MS = 5000,
 	STOP_GRACE_MS = 10 * 1000,
@@ -67,6 +68,7 @@ struct engine {
 	struct plan *plan; /* cache of state_plan(); NULL when stale */
 	struct render_options render;
 	struct runtime *runtime, *master, *agent_stats;
+	struct runtime *adopted; /* its master, asked with a short time-out */
 	struct runtime *aside; /* what is no part of an operation: it outlives HAProxy's end */
 	struct sb agent_text;  /* the agent's last answer */
 	unsigned agent_misses; /* and how often in a row it did not */

@@ -159,7 +159,13 @@ static void on_poll(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)loop;
 	(void)events;
 	struct engine *engine = timer->data;
-	runtime_send(engine->runtime, STR("show info\n"), REPLY_BYTES, on_probe, engine);
+	/* Only the master still answers for a worker that is stopping, and not at all for one
+	 * that is loading; it does not hang up. */
+	if (engine->adopting)
+		runtime_send(engine->adopted, STR("@1 show info;quit\n"), REPLY_BYTES, on_probe,
+			     engine);
+	else
+		runtime_send(engine->runtime, STR("show info\n"), REPLY_BYTES, on_probe, engine);
 }
 
 /* ---- HAProxy ---- */
@@ -239,6 +245,7 @@ static void on_haproxy_ended(void *user, const char *how)
 	engine_set_state(engine, ENGINE_DEGRADED);
 	runtime_drop(engine->runtime);
 	runtime_drop(engine->master);
+	runtime_drop(engine->adopted);
 	ev_timer_stop(engine->loop, &engine->poll);
 	engine_check_drop(engine);
 	engine->operation = OP_START; /* nothing else until it is back */
@@ -312,8 +319,10 @@ void engine_begin(struct engine *engine)
 		engine->adopting = true;
 		engine_test_binds(engine);
 		poll_soon(engine);
-	} else {
-		start_haproxy(engine);
+	} else { /* from the loop: what the source has already is part of it */
+		engine->operation = OP_START;
+		engine->haproxy_backoff.repeat = 1e-3;
+		ev_timer_again(engine->loop, &engine->haproxy_backoff);
 	}
 	arena_free(arena);
 }

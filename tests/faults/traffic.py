@@ -95,6 +95,11 @@ class Traffic:
         with self.lock:
             return sum(at > start for at in self.last)
 
+    def last_problem(self, start):
+        """When there was one for the last time; at least `start`."""
+        with self.lock:
+            return max([start] + [problem.at for problem in self.problems[-1:]])
+
     def wrong(self):
         """Answers of the wrong origin, or 404: worse than none."""
         with self.lock:

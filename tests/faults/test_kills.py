@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`kill -9` of every process, alone and together: right answers or none, and all of it back
+within RECOVERY_S."""
+import stat
+import threading
+import time
+
+import pytest
+
+import manifests as m
+from helpers import (AGENT_ROUTES, agent_probes, agents, differences, events, kill, masters, ready,
+                     recovered)
+from tidegate import Tidegate, eventually
+from traffic import Traffic
+
+
+@pytest.fixture
+def served(gate):
+    gate.apply("r", *AGENT_ROUTES)
+    gate.apply("late", m.backend("late", 1), m.route("late", [m.rule("b")],
+                                                     hostnames=["late.test"]))
+    return gate
+
+
+def traffic_of(gate):
+    return Traffic(gate.port, agent_probes(), reconnect=True)
+
+
+def back(gate, traffic, at, what):
+    took = recovered(gate, traffic, at, what)
+    print("%s: right again after %.2f s, %d of %d requests failed" % (
+        what, took, len(traffic.problems), traffic.count))
+    assert not traffic.wrong(), traffic.wrong()[:5]
+
+
+@pytest.mark.parametrize("whom", ["worker", "master", "agent"])
+def test_kill(served, whom):
+    pid = getattr(served, whom + "_pid")()
+    started = (lambda: agents(served)) if whom == "agent" else (lambda: masters(served))
+    counter = "tidegate_%s_restarts_total" % ("agent" if whom == "agent" else "haproxy")
+    before = served.metric_sum(counter)
+    with traffic_of(served) as traffic:
+        at = kill(pid)
+        eventually(lambda: served.metric_sum(counter) == before + 1, interval=0.01)
+        back(served, traffic, at, whom)
+    assert len(started()) == 1 and pid not in started()
+    assert any("signal 9" in reason or "137" in reason
+               for reason in events(served, "restart")), events(served, "restart")
+    if whom == "agent":  # what it does not decide never noticed
+        assert all(problem.probe.host == "list.test" and problem.got == 503
+                   for problem in traffic.problems), traffic.problems[:5]
+
+
+def test_kill_again_and_again(served):
+    """A HAProxy that dies soon after its start is started with growing pauses, and forgiven."""
+    with traffic_of(served) as traffic:
+        for _ in range(3):
+            kill(served.master_pid())
+            eventually(lambda: not ready(served), interval=0.005)
+            eventually(lambda: ready(served))
+        at = kill(served.master_pid())
+        back(served, traffic, at, "fourth master")
+
+
+@pytest.mark.parametrize("rest", ["", "worker", "master", "agent", "master agent worker"])
+def test_kill_of_the_controller_and(served, rest):
+    pids = [getattr(served, name + "_pid")() for name in rest.split()]
+    with traffic_of(served) as traffic:
+        served.process.kill()
+        served.process.wait()
+        for pid in pids:
+            kill(pid)
+        at = time.monotonic()
+        served.start(ready=False)
+        eventually(lambda: ready_is_true(served), interval=0.005)
+        back(served, traffic, at, "controller " + rest)
+    if not rest:
+        traffic.verify()
+    assert len(masters(served)) == 1
+
+
+def ready_is_true(gate):
+    """At the first moment at which it says ready, nothing is different."""
+    if not ready(gate):
+        return False
+    found = differences(gate)
+    if found:
+        raise RuntimeError("ready, but: %s" % found)
+    return True
+
+
+def slow_haproxy(tmp_path, haproxy):
+    """A HAProxy that takes its time before it reads its configuration."""
+    path = tmp_path / "slow-haproxy"
+    path.write_text('#!/bin/sh\n[ "$1" = -W ] && sleep 0.5\nexec %s "$@"\n' % haproxy)
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return str(path)
+
+
+def test_controller_killed_while_haproxy_starts(tmp_path, origins):
+    """Nobody has written down yet which process it is; a second one would share its ports."""
+    gate = Tidegate(tmp_path)
+    gate.haproxy = slow_haproxy(tmp_path, gate.haproxy)
+    gate.base_manifests(origins.values())
+    try:
+        for _ in range(3):
+            gate.start(ready=False)
+            eventually(lambda: masters(gate), interval=0.001)
+            gate.process.kill()
+            gate.process.wait()
+        gate.start()
+        assert len(masters(gate)) == 1, gate.log()
+        assert len(agents(gate)) == 1
+        gate.settle()
+    except AssertionError:
+        print(gate.log())
+        raise
+    finally:
+        gate.close()
+
+
+def test_controller_killed_while_haproxy_stops(served):
+    """The next one does not take a HAProxy that only waits for its last request."""
+    answers = []
+
+    def ask():
+        answers.append(served.get("/?sleep=4000", host="plain.test"))
+    asking = threading.Thread(target=ask)
+    asking.start()
+    time.sleep(0.3)
+    served.process.terminate()
+    time.sleep(0.5)
+    served.process.kill()
+    served.process.wait()
+    with traffic_of(served) as traffic:
+        at = time.monotonic()
+        served.start(ready=False)
+        back(served, traffic, at, "controller while HAProxy stops")
+    asking.join()
+    assert answers[0].origin == "a"
+    assert any("is stopping" in reason for reason in events(served, "adopt"))
+    eventually(lambda: len(masters(served)) == 1)
+
+
+def test_kill_in_the_middle_of_a_reload(served):
+    """A listener is added and HAProxy dies: both are there afterwards."""
+    from tidegate import free_port
+    for whom in ("worker", "master", "controller"):
+        port = free_port()
+        with traffic_of(served) as traffic:
+            served.write("more-" + whom, m.gateway(whom, m.listener("http", port)),
+                         m.route(whom, [m.rule("d")], parents=[m.parent(whom)]))
+            time.sleep(0.03)
+            if whom == "controller":
+                served.process.kill()
+                served.process.wait()
+                at = time.monotonic()
+                served.start(ready=False)
+            else:
+                at = kill(getattr(served, whom + "_pid")())
+            eventually(lambda: served.get(port=port).origin == "d", interval=0.01)
+            back(served, traffic, at, "reload, " + whom)
