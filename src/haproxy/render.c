@@ -61,68 +61,6 @@ struct str render_sni_filters(struct arena *arena, struct str value)
 	return arena_strf(arena, " " STR_FMT, STR_ARG(value));
 }
 
-/* ---- base ---- */
-
-static void base_block(void *user, const struct template_fill *fill, struct str name,
-		       struct str text)
-{
-	const struct render *r = user;
-	const struct render_options *o = r->options;
-	bool wanted = (str_is(name, "USER") && o->user) || (str_is(name, "GROUP") && o->group) ||
-		      (str_is(name, "THREADS") && o->threads > 0) ||
-		      (str_is(name, "MAXCONN") && o->maxconn > 0) ||
-		      (str_is(name, "LOG") && o->log_target) ||
-		      (str_is(name, "ACCESS_LOG") && o->access_log && o->log_target);
-	if (wanted)
-		template_block(fill, NULL, text);
-}
-
-static void render_base(struct render *r, struct sb *out)
-{
-	const struct render_options *o = r->options;
-	bool spop = r->state->caps.major > 3 ||
-		    (r->state->caps.major == 3 && r->state->caps.minor >= 1);
-	const struct template_value values[] = {
-		{ "RUN", str_of(r->state->run_dir) },
-		{ "USER", str_of(o->user) },
-		{ "GROUP", str_of(o->group) },
-		{ "THREADS", number(r->arena, o->threads) },
-		{ "MAXCONN", number(r->arena, o->maxconn) },
-		{ "LOG_TARGET", str_of(o->log_target) },
-		{ "SPOP_MODE", spop ? STR("spop") : STR("tcp") },
-		{ 0 },
-	};
-	struct template_fill fill = { out, values, NULL, base_block, r };
-	template_fill(&fill, str_of(template_base_cfg));
-}
-
-/* ---- frontends ---- */
-
-static struct str tls_options(struct render *r)
-{
-	if (!r->value.https)
-		return STR("");
-	bool has_default = state_get(r->state, PLAN_DEFAULT_CERT, r->frontend).p;
-	struct str list = render_crt_list_path(r->state, r->arena, r->frontend);
-	return arena_strf(r->arena, " ssl crt-list " STR_FMT " alpn h2,http/1.1%s",
-			  STR_ARG(list), has_default ? "" : " strict-sni");
-}
-
-static void bind_lines(struct render *r, const struct template_fill *fill, struct str text)
-{
-	struct str rest = r->value.addresses;
-	while (rest.n > 0) {
-		struct str address = str_cut(&rest, ',');
-		const struct template_value values[] = {
-			{ "ADDRESS", arena_strf(r->arena, STR_FMT ":" STR_FMT, STR_ARG(address),
-						STR_ARG(r->value.port)) },
-			{ "TLS", tls_options(r) },
-			{ 0 },
-		};
-		template_block(fill, values, text);
-	}
-}
-
 static void numbered(struct render *r, const struct template_fill *fill, struct str text,
 		     unsigned from, unsigned to)
 {
@@ -135,6 +73,13 @@ static void numbered(struct render *r, const struct template_fill *fill, struct 
 		template_block(fill, values, text);
 	}
 }
+
+static struct str maps_path(struct render *r)
+{
+	return arena_strf(r->arena, "%s/maps", r->state->run_dir);
+}
+
+/* ---- base ---- */
 
 static void header_line(struct render *r, const struct template_fill *fill, struct str text,
 			const char *dir, const char *op, struct str name)
@@ -198,6 +143,77 @@ static void header_name_lines(struct render *r, const struct template_fill *fill
 	map_free(triples, NULL);
 }
 
+static void base_block(void *user, const struct template_fill *fill, struct str name,
+		       struct str text)
+{
+	struct render *r = user;
+	const struct render_options *o = r->options;
+	bool wanted = (str_is(name, "USER") && o->user) || (str_is(name, "GROUP") && o->group) ||
+		      (str_is(name, "THREADS") && o->threads > 0) ||
+		      (str_is(name, "MAXCONN") && o->maxconn > 0) ||
+		      (str_is(name, "LOG") && o->log_target) ||
+		      (str_is(name, "ACCESS_LOG") && o->access_log && o->log_target);
+	if (wanted)
+		template_block(fill, NULL, text);
+	else if (str_is(name, "HEADER_BIN"))
+		header_bin_lines(r, fill, text);
+	else if (str_is(name, "HEADER_SET"))
+		header_name_lines(r, fill, text, false);
+	else if (str_is(name, "HEADER_DEL"))
+		header_name_lines(r, fill, text, true);
+	else if (str_is(name, "REWRITE"))
+		template_block(fill, NULL, str_of(template_rewrite_cfg));
+	else if (str_is(name, "SEGMENT"))
+		numbered(r, fill, text, 0, MAX_REWRITE_SEGMENTS);
+}
+
+static void render_base(struct render *r, struct sb *out)
+{
+	const struct render_options *o = r->options;
+	bool spop = r->state->caps.major > 3 ||
+		    (r->state->caps.major == 3 && r->state->caps.minor >= 1);
+	const struct template_value values[] = {
+		{ "RUN", str_of(r->state->run_dir) },
+		{ "MAPS", maps_path(r) },
+		{ "USER", str_of(o->user) },
+		{ "GROUP", str_of(o->group) },
+		{ "THREADS", number(r->arena, o->threads) },
+		{ "MAXCONN", number(r->arena, o->maxconn) },
+		{ "LOG_TARGET", str_of(o->log_target) },
+		{ "SPOP_MODE", spop ? STR("spop") : STR("tcp") },
+		{ 0 },
+	};
+	struct template_fill fill = { out, values, NULL, base_block, r };
+	template_fill(&fill, str_of(template_base_cfg));
+}
+
+/* ---- frontends ---- */
+
+static struct str tls_options(struct render *r)
+{
+	if (!r->value.https)
+		return STR("");
+	bool has_default = state_get(r->state, PLAN_DEFAULT_CERT, r->frontend).p;
+	struct str list = render_crt_list_path(r->state, r->arena, r->frontend);
+	return arena_strf(r->arena, " ssl crt-list " STR_FMT " alpn h2,http/1.1%s",
+			  STR_ARG(list), has_default ? "" : " strict-sni");
+}
+
+static void bind_lines(struct render *r, const struct template_fill *fill, struct str text)
+{
+	struct str rest = r->value.addresses;
+	while (rest.n > 0) {
+		struct str address = str_cut(&rest, ',');
+		const struct template_value values[] = {
+			{ "ADDRESS", arena_strf(r->arena, STR_FMT ":" STR_FMT, STR_ARG(address),
+						STR_ARG(r->value.port)) },
+			{ "TLS", tls_options(r) },
+			{ 0 },
+		};
+		template_block(fill, values, text);
+	}
+}
+
 /* The headers that switches.map asks for. */
 static void switch_lines(struct render *r, const struct template_fill *fill, struct str text)
 {
@@ -219,6 +235,19 @@ static void switch_lines(struct render *r, const struct template_fill *fill, str
 	map_free(names, NULL);
 }
 
+/* A redirect to the same listener has to name any other. */
+static bool is_usual_port(const struct render *r)
+{
+	return str_is(r->value.port, r->value.https ? "443" : "80");
+}
+
+static void record_lines(struct render *r, const struct template_fill *fill, struct str text)
+{
+	(void)r;
+	template_block(fill, NULL, str_of(template_record_cfg));
+	template_block(fill, NULL, text);
+}
+
 static void frontend_block(void *user, const struct template_fill *fill, struct str name,
 			   struct str text)
 {
@@ -231,16 +260,14 @@ static void frontend_block(void *user, const struct template_fill *fill, struct 
 		numbered(r, fill, text, 1, r->value.https ? 0 : 1);
 	else if (str_is(name, "LABEL") || str_is(name, "LISTENER"))
 		numbered(r, fill, text, 2, MAX_WILDCARD_LABELS + 1);
+	else if (str_is(name, "RECORD"))
+		record_lines(r, fill, text);
+	else if (str_is(name, "PORT"))
+		numbered(r, fill, text, 1, is_usual_port(r) ? 0 : 1);
 	else if (str_is(name, "ROUND"))
-		numbered(r, fill, text, 1, MAX_LIST_SEGMENTS);
-	else if (str_is(name, "SEGMENT"))
-		numbered(r, fill, text, 0, MAX_REWRITE_SEGMENTS);
-	else if (str_is(name, "HEADER_BIN"))
-		header_bin_lines(r, fill, text);
-	else if (str_is(name, "HEADER_SET"))
-		header_name_lines(r, fill, text, false);
-	else if (str_is(name, "HEADER_DEL"))
-		header_name_lines(r, fill, text, true);
+		template_block(fill, NULL, str_of(template_round_cfg));
+	else if (str_is(name, "MORE_ROUNDS"))
+		numbered(r, fill, str_of(template_round_cfg), 2, MAX_LIST_SEGMENTS);
 	else if (str_is(name, "SWITCH"))
 		switch_lines(r, fill, text);
 	else if (str_is(name, "HOST_CHECK"))
@@ -249,24 +276,14 @@ static void frontend_block(void *user, const struct template_fill *fill, struct 
 		numbered(r, fill, text, 1, r->state->caps.add_backend ? 0 : 1);
 }
 
-/* ":8080" where a redirect to the same listener has to name the port. */
-static struct str port_suffix(struct render *r)
-{
-	if (str_is(r->value.port, r->value.https ? "443" : "80"))
-		return STR("");
-	return arena_strf(r->arena, ":" STR_FMT, STR_ARG(r->value.port));
-}
-
 static void render_frontend(struct render *r, struct sb *out)
 {
 	const struct template_value values[] = {
 		{ "FRONTEND", r->frontend },
 		{ "RUN", str_of(r->state->run_dir) },
-		{ "MAPS", arena_strf(r->arena, "%s/maps", r->state->run_dir) },
-		{ "SCHEME", r->value.https ? STR("https") : STR("http") },
-		{ "PORT_SUFFIX", port_suffix(r) },
+		{ "MAPS", maps_path(r) },
+		{ "PORT", r->value.port },
 		{ "ASK", render_ask_path(r->state, r->arena, r->frontend) },
-		{ "DIRECT", r->value.https ? STR(" direct") : STR("") },
 		{ 0 },
 	};
 	struct template_fill fill = { out, values, NULL, frontend_block, r };

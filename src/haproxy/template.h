@@ -32,5 +32,5 @@ void template_block(const struct template_fill *fill, const struct template_valu
 		    struct str text);
 
 /* The texts of haproxy/, embedded by the build. */
-extern const char template_base_cfg[], template_frontend_cfg[], template_backend_cfg[],
-	template_agent_spoe[];
+extern const char template_base_cfg[], template_frontend_cfg[], template_record_cfg[],
+	template_round_cfg[], template_rewrite_cfg[], template_backend_cfg[], template_agent_spoe[];

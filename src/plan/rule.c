@@ -354,9 +354,12 @@ static bool record_emit(struct emit *emit, struct str key, struct str target,
 		status,        actions.scheme,            actions.redirect_host,
 		port_text(arena, actions.port),
 	};
+	size_t count = sizeof(fields) / sizeof(*fields);
+	while (str_empty(fields[count - 1])) /* the target never is */
+		count--;
 	struct sb record;
 	sb_init(&record, MAX_MAP_LINE_BYTES);
-	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++) {
+	for (size_t i = 0; i < count; i++) {
 		if (i)
 			sb_addc(&record, '|');
 		sb_add(&record, fields[i]);
