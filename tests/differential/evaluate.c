@@ -195,7 +195,11 @@ static bool read_target(struct message *message, struct str target)
 		return false;
 	message->target = target;
 	size_t query = str_chr(target, '?', 0);
-	request->path = whole_server ? STR_NONE : str_sub(target, 0, query);
+	request->path = str_sub(target, 0, query);
+	if (whole_server)
+		request->path = STR_NONE;
+	else if (query == 0) /* "http://www.example.com?query" */
+		request->path = STR("/");
 	request->query = str_sub(target, query + 1, target.n);
 	return true;
 }
@@ -238,7 +242,7 @@ static struct str without_port(struct str host)
 static bool check_host(struct message *message)
 {
 	struct str authority = message->authority;
-	if (str_empty(message->host))
+	if (!message->has_host)
 		message->host = authority;
 	bool https = message->https_target;
 	if (!str_empty(authority) && !str_eq_nocase(without_usual_port(authority, https),

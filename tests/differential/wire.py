@@ -81,12 +81,13 @@ def joined(fields, prefix=""):
 
 
 def relative(target):
-    """Without scheme and authority: the origin may get an absolute form."""
+    """Without scheme and authority: the origin may get an absolute form, without a path too."""
     scheme, mark, rest = target.partition("://")
     if not mark or "/" in scheme or "?" in scheme:
         return target
     ends = [at for at in (rest.find("/"), rest.find("?")) if at >= 0]
-    return rest[min(ends):] if ends else ""
+    target = rest[min(ends):] if ends else ""
+    return target if target.startswith("/") else "/" + target
 
 
 def describe(status, fields, body):
@@ -126,7 +127,7 @@ def converse(port, sni, probes, answers):
                     index, probe = probes[at]
                     answers[index] = describe(*connection.read_answer(probe.method))
                     at += 1
-                    if connection.closing:
+                    if connection.closing or probe.last:
                         raise Silence("closing")
             except (Silence, OSError) as error:
                 connection.close()
@@ -140,15 +141,31 @@ def converse(port, sni, probes, answers):
             connection.close()
 
 
+def converse_h2(port, sni, probes, answers):
+    """The same over HTTP/2, some at a time."""
+    with clients.H2Client(port, sni=sni) as client:
+        for start in range(0, len(probes), PIPELINED):
+            streams = {}
+            for index, probe in probes[start:start + PIPELINED]:
+                stream = client.state.get_next_available_stream_id()
+                client.state.send_headers(stream, probe.h2, end_stream=True)
+                streams[stream] = index
+            client.flush()
+            for stream, answer in client.receive(streams).items():
+                fields = [(name, value.encode().decode("latin-1"))
+                          for name, value in answer.headers]
+                answers[streams[stream]] = describe(answer.status, fields, answer.body)
+
+
 def ask(probes, ports):
     """The answers to all probes, in their order. ports: logical to real."""
     answers = [None] * len(probes)
     groups = {}
     for index, probe in enumerate(probes):
-        groups.setdefault((probe.port, probe.sni), []).append((index, probe))
-    for (port, sni), group in groups.items():
+        groups.setdefault((probe.port, probe.sni, bool(probe.h2)), []).append((index, probe))
+    for (port, sni, over_h2), group in groups.items():
         try:
-            converse(ports[port], sni, group, answers)
+            (converse_h2 if over_h2 else converse)(ports[port], sni, group, answers)
         except OSError as error:
             refused = isinstance(error, ssl.SSLError) and "UNRECOGNIZED_NAME" in str(error)
             for index, _ in group:

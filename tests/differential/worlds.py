@@ -69,7 +69,8 @@ REGEXES = [
 ]
 BAD_REGEXES = ["[", "(", "a**", "(?=x)", "\\1"]
 
-HEADERS = ["x-a", "X-A", "X-B", "x-env", "x-a-b", "accept", "user-agent", "cookie", "x_a", "x.y"]
+HEADERS = ["x-a", "X-A", "X-B", "x-env", "x-a-b", "accept", "user-agent", "cookie", "x_a", "x.y",
+           "host"]
 VALUES = ["1", "A", "a", "a,b", "a, b", "a b", "caf\u00e9", "a\"b", "a\\b", "x;y", "a ; b",
           "%41", "a|b", "a=>b", "v" * 300, "0", "-", "*", "a,", ",", "@x", "?x", "~x", "#", "'",
           "a  b"]
@@ -133,6 +134,31 @@ class World:
         keys = [(ns, name) for ns in NAMESPACES for name in NAMES]
         return [self.route(ns, name) for ns, name in self.pick(keys, 9, 2)]
 
+    def tenants(self, ns):
+        """One path, many values of one header: what maps decide, or lists of many frames."""
+        path = m.prefix(self.rng.choice(PREFIXES))["path"]
+        header = self.rng.choice(HEADERS[:-1])
+        values = VALUES + ["%s%d" % ("w" * self.rng.choice([1, 1, 200, 900]), number)
+                           for number in range(self.rng.choice([0, 5, 20]))]
+        rules = []
+        for values in self.split(self.pick(values, 40, 2), 15):
+            matches = [{"path": path, "headers": [{"name": header, "type": "Exact",
+                                                  "value": value}]} for value in values]
+            for match in matches:
+                if self.chance(0.03):
+                    match.setdefault("queryParams", self.values(QUERY_NAMES))
+            rules.append(m.rule(self.ref(ns, False), matches=matches))
+        if self.chance(0.5):
+            rules.append(m.rule(self.ref(ns, False), matches=[{"path": path}]))
+        return rules
+
+    def split(self, items, most):
+        """The items in random groups, at most so many."""
+        groups = [[] for _ in range(self.rng.randint(1, most))]
+        for item in items:
+            self.rng.choice(groups).append(item)
+        return [group for group in groups if group]
+
     def route(self, ns, name):
         hostnames = [] if self.chance(0.25) else self.pick(HOSTS[:6] * 2 + HOSTS + WILDCARDS[:4]
                                                            + WILDCARDS, 3, 1)
@@ -141,6 +167,8 @@ class World:
         rules = []
         while not rules or (self.chance(0.6) and len(rules) < 6):
             rules.append(self.rule(ns))
+        if self.chance(0.1):
+            rules = self.tenants(ns)
         route = m.route(name, rules, hostnames=hostnames, parents=parents, ns=ns)
         if self.chance(0.7):
             route["metadata"]["creationTimestamp"] = "2024-01-0%dT00:00:00Z" % (

@@ -461,7 +461,8 @@ int main(void)
 		TEST(misdirected),
 		TEST(shares),
 		TEST(broken_rule),
-		TEST(redirects), TEST(targets),
+		TEST(redirects),
+		TEST(targets),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
