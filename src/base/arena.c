@@ -17,28 +17,30 @@
 #define POISON(p, n) ASAN_POISON_MEMORY_REGION(p, n)
 #define UNPOISON(p, n) ASAN_UNPOISON_MEMORY_REGION(p, n)
 #define RED_ZONE 8 /* poisoned bytes between two allocations */
+#define TEXT_ALIGN 8 /* of what can be poisoned exactly */
 #else
 #define POISON(p, n) ((void)(p), (void)(n))
 #define UNPOISON(p, n) ((void)(p), (void)(n))
 #define RED_ZONE 0
+#define TEXT_ALIGN 1
 #endif
 
 enum {
 	ALIGN = 16,
-	FIRST_CHUNK_BYTES = 1024, /* most objects of a cluster fit in one */
+	FIRST_BYTES = 384, /* most objects of a cluster, and their views, fit in two chunks */
+	MIN_CHUNK_BYTES = 384,
 	MAX_CHUNK_BYTES = 256 * 1024,
 };
 
 struct chunk {
 	struct chunk *next;
-	size_t used;
-	size_t size;
+	uint32_t low, high; /* bytes[low, high) is free */
 	_Alignas(ALIGN) unsigned char bytes[];
 };
 
+/* The first chunk lies behind it, in the same allocation. */
 struct arena {
 	struct chunk *newest;
-	size_t next_size;
 	size_t total;
 };
 
@@ -105,10 +107,22 @@ void *grow(void *array, size_t count, size_t *capacity, size_t element_bytes)
 	return xrealloc(array, wanted * element_bytes);
 }
 
+static struct chunk *chunk_init(struct arena *arena, void *p, size_t bytes)
+{
+	struct chunk *chunk = p;
+	chunk->next = arena->newest;
+	chunk->low = 0;
+	chunk->high = (uint32_t)(bytes - sizeof(*chunk));
+	POISON(chunk->bytes, chunk->high);
+	arena->newest = chunk;
+	return chunk;
+}
+
 struct arena *arena_new(void)
 {
-	struct arena *arena = xcalloc(1, sizeof(*arena));
-	arena->next_size = FIRST_CHUNK_BYTES;
+	struct arena *arena = xmalloc(FIRST_BYTES);
+	*arena = (struct arena){ .total = FIRST_BYTES };
+	chunk_init(arena, arena + 1, FIRST_BYTES - sizeof(*arena));
 	return arena;
 }
 
@@ -116,43 +130,58 @@ void arena_free(struct arena *arena)
 {
 	if (!arena)
 		return;
-	for (struct chunk *chunk = arena->newest, *next; chunk; chunk = next) {
-		next = chunk->next;
-		UNPOISON(chunk->bytes, chunk->size);
+	for (struct chunk *chunk = arena->newest, *next; (next = chunk->next); chunk = next)
 		free(chunk);
-	}
-	free(arena);
+	free(arena); /* and the first chunk */
 }
 
+/* A quarter more than there is: what stays unused is small beside what is used. */
 static struct chunk *chunk_add(struct arena *arena, size_t need)
 {
-	size_t size = arena->next_size - sizeof(struct chunk);
-	if (size < need)
-		size = need;
-	else if (arena->next_size < MAX_CHUNK_BYTES)
-		arena->next_size *= 2;
-	struct chunk *chunk = xmalloc(sizeof(*chunk) + size);
-	*chunk = (struct chunk){ .next = arena->newest, .size = size };
-	POISON(chunk->bytes, size);
-	arena->newest = chunk;
-	arena->total += sizeof(*chunk) + size;
-	return chunk;
+	size_t bytes = arena->total / 4 / ALIGN * ALIGN;
+	bytes = bytes < MIN_CHUNK_BYTES ? MIN_CHUNK_BYTES :
+		bytes > MAX_CHUNK_BYTES ? MAX_CHUNK_BYTES :
+					  bytes;
+	if (bytes < sizeof(struct chunk) + need)
+		bytes = sizeof(struct chunk) + need;
+	arena->total += bytes;
+	return chunk_init(arena, xmalloc(bytes), bytes);
+}
+
+/* A chunk with room for so many bytes, which become a multiple of align: the newest one, or what
+ * something large has left over in the one before. */
+static struct chunk *chunk_for(struct arena *arena, size_t size_bytes, size_t align,
+			       uint32_t *ret_need)
+{
+	struct chunk *chunk = arena->newest;
+	if (size_bytes > UINT32_MAX - RED_ZONE - ALIGN)
+		out_of_memory(size_bytes);
+	*ret_need = (uint32_t)((size_bytes + RED_ZONE + align - 1) / align * align);
+	if (chunk->next && chunk->next->high - chunk->next->low >= *ret_need)
+		return chunk->next;
+	return chunk->high - chunk->low >= *ret_need ? chunk : chunk_add(arena, *ret_need);
 }
 
 void *arena_alloc(struct arena *arena, size_t size_bytes)
 {
-	if (size_bytes > SIZE_MAX / 2)
-		out_of_memory(size_bytes);
-	size_t need = (size_bytes + RED_ZONE + ALIGN - 1) / ALIGN * ALIGN;
-	struct chunk *chunk = arena->newest;
-	if (!chunk || chunk->size - chunk->used < need)
-		chunk = chunk_add(arena, need);
-	unsigned char *p = chunk->bytes + chunk->used;
-	chunk->used += need;
-	assert(chunk->used <= chunk->size);
+	uint32_t need;
+	struct chunk *chunk = chunk_for(arena, size_bytes, ALIGN, &need);
+	unsigned char *p = chunk->bytes + chunk->low;
+	chunk->low += need;
 	UNPOISON(p, size_bytes);
 	memset(p, 0, size_bytes);
 	return p;
+}
+
+/* Not zeroed, not aligned: from the other end. */
+static char *alloc_text(struct arena *arena, size_t size_bytes)
+{
+	uint32_t need;
+	struct chunk *chunk = chunk_for(arena, size_bytes, TEXT_ALIGN, &need);
+	chunk->high -= need;
+	assert(chunk->high >= chunk->low);
+	UNPOISON(chunk->bytes + chunk->high, size_bytes);
+	return (char *)chunk->bytes + chunk->high;
 }
 
 void *arena_array(struct arena *arena, size_t count, size_t size_bytes)
@@ -164,9 +193,10 @@ void *arena_array(struct arena *arena, size_t count, size_t size_bytes)
 
 struct str arena_str(struct arena *arena, struct str s)
 {
-	char *copy = arena_alloc(arena, s.n + 1);
+	char *copy = alloc_text(arena, s.n + 1);
 	if (s.n)
 		memcpy(copy, s.p, s.n);
+	copy[s.n] = '\0';
 	return (struct str){ copy, s.n };
 }
 
@@ -178,7 +208,7 @@ struct str arena_strf(struct arena *arena, const char *fmt, ...)
 	int n = vsnprintf(NULL, 0, fmt, ap);
 	va_end(ap);
 	assert(n >= 0);
-	char *p = arena_alloc(arena, (size_t)n + 1);
+	char *p = alloc_text(arena, (size_t)n + 1);
 	vsnprintf(p, (size_t)n + 1, fmt, again);
 	va_end(again);
 	return (struct str){ p, (size_t)n };

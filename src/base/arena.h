@@ -2,7 +2,7 @@
 /* A region of memory that is freed as a whole.
  *
  *   arena ──► chunk ──► chunk ──► chunk
- *             [used|free........]          only the newest chunk has room
+ *             [structs ──►  free  ◄── text]     only the newest chunk has room
  *
  * Everything decoded from one object, or built by one pass, lives in one arena and dies with
  * it. Under AddressSanitizer the unused part of a chunk is poisoned, so reads behind an

@@ -23,7 +23,7 @@ struct condition {
 	struct str message;
 };
 
-enum { MAX_CONDITIONS = 8 };
+enum { MAX_CONDITIONS = 5 }; /* a listener can have all of them */
 
 struct conditions {
 	struct condition items[MAX_CONDITIONS];

@@ -298,6 +298,10 @@ static struct chunk *chunk_parse(struct catalog *catalog, struct file *file, str
 		chunk_free(chunk);
 		return NULL;
 	}
+	if (chunk->count) { /* mostly one */
+		chunk->entries = xrealloc(chunk->entries, chunk->count * sizeof(*chunk->entries));
+		chunk->capacity = chunk->count;
+	}
 	return chunk;
 }
 
