@@ -30,6 +30,8 @@ const struct text_rule rule_precise_hostname = {
 	1, MAX_HOSTNAME_BYTES, is_subdomain,
 	"a lower-case DNS name without a wildcard and without a port"
 };
+const struct text_rule rule_token = { 1, MAX_HEADER_NAME_BYTES, is_header_name,
+				      "a name of letters, digits and !#$%&'*+-.^_`|~" };
 
 /* ---- paths and findings ---- */
 
@@ -291,6 +293,20 @@ struct node read_list(const struct node *parent, const char *key, size_t min_cou
 	else
 		*ret_count = count;
 	return node;
+}
+
+void *read_items(const struct node *parent, const char *key, const struct list_rule *rule,
+		 size_t *ret_count)
+{
+	struct node list = read_list(parent, key, rule->min_count, rule->max_count, ret_count);
+	char *items = arena_array(list.decoder->arena, *ret_count, rule->item_bytes);
+
+	for (size_t i = 0; i < *ret_count; i++) {
+		struct node item = node_item(&list, i);
+
+		rule->read(&item, items + i * rule->item_bytes);
+	}
+	return items;
 }
 
 /* ---- texts ---- */

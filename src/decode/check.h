@@ -57,6 +57,7 @@ extern const struct text_rule rule_namespace;
 extern const struct text_rule rule_section;
 extern const struct text_rule rule_hostname;
 extern const struct text_rule rule_precise_hostname;
+extern const struct text_rule rule_token; /* the name of a header or of a query parameter */
 
 struct node node_field(const struct node *parent, const char *key);
 struct node node_item(const struct node *list, size_t index);
@@ -84,6 +85,16 @@ struct node read_object(const struct node *parent, const char *key, bool require
  * required. */
 struct node read_list(const struct node *parent, const char *key, size_t min_count,
 		      size_t max_count, size_t *ret_count);
+
+/* What a list of items that do not depend on each other holds: read() fills one, zeroed. */
+struct list_rule {
+	size_t min_count, max_count, item_bytes;
+	void (*read)(const struct node *item, void *ret_item);
+};
+
+/* The items of the list of that name, in the arena; counts as read_list() does. */
+void *read_items(const struct node *parent, const char *key, const struct list_rule *rule,
+		 size_t *ret_count);
 
 /* A text by itself (an item of a list). rule NULL: any bytes but NUL. */
 bool node_text(const struct node *node, const struct text_rule *rule, struct str *ret_text);

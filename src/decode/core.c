@@ -148,36 +148,31 @@ static bool read_endpoint(const struct node *node, bool want_ipv6, struct endpoi
 	return true;
 }
 
-static void read_slice_ports(const struct node *root, struct endpoint_slice *slice)
+static void read_slice_port(const struct node *node, void *ret_item)
 {
 	static const char *const fields[] = { "name", "port", "protocol", "appProtocol", NULL };
-	size_t count;
-	struct node list = read_list(root, "ports", 0, MAX_SLICE_PORTS, &count);
+	struct endpoint_port *port = ret_item;
 
-	slice->ports = arena_array(root->decoder->arena, count, sizeof(*slice->ports));
-	slice->port_count = count;
-	for (size_t i = 0; i < count; i++) {
-		struct node item = node_item(&list, i);
-
-		if (!node_is_object(&item, fields))
-			continue;
-		slice->ports[i].name = read_text(&item, "name", &rule_any, STR(""));
-		slice->ports[i].port = (uint16_t)read_int(&item, "port", 1, 65535, 0);
-		slice->ports[i].protocol = read_protocol(&item);
-		read_text(&item, "appProtocol", &rule_app_protocol, STR_NONE);
-	}
+	if (!node_is_object(node, fields))
+		return;
+	port->name = read_text(node, "name", &rule_any, STR(""));
+	port->port = (uint16_t)read_int(node, "port", 1, 65535, 0);
+	port->protocol = read_protocol(node);
+	read_text(node, "appProtocol", &rule_app_protocol, STR_NONE);
 }
 
 void decode_endpoint_slice(const struct node *root, struct object *object)
 {
 	static const char *const types[] = { "IPv4", "IPv6", "FQDN", NULL };
+	static const struct list_rule port = { 0, MAX_SLICE_PORTS, sizeof(struct endpoint_port),
+					       read_slice_port };
 	struct endpoint_slice *slice = &object->endpoint_slice;
 	int type = read_enum(root, "addressType", types, -1);
 	size_t count;
 	struct node list;
 
 	meta_label(&object->meta, STR("kubernetes.io/service-name"), &slice->service);
-	read_slice_ports(root, slice);
+	slice->ports = read_items(root, "ports", &port, &slice->port_count);
 	if (type == 2) {
 		struct node node = node_field(root, "addressType");
 

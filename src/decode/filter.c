@@ -49,9 +49,6 @@ static const enum filter_type model_types[TYPE_COUNT] = {
 	[TYPE_AUTH] = FILTER_UNSUPPORTED,
 };
 
-static const struct text_rule rule_header_name = { 1, MAX_HEADER_NAME_BYTES, is_header_name,
-						   "a header name: letters, digits and "
-						   "!#$%&'*+-.^_`|~" };
 static const struct text_rule rule_header_value = { 1, MAX_HEADER_VALUE_BYTES, NULL, NULL };
 
 static struct str read_header_value(const struct node *item)
@@ -78,7 +75,7 @@ static struct pair *read_header_values(const struct node *modifier, const char *
 
 		if (!node_is_object(&item, fields))
 			continue;
-		pairs[i].key = read_required_text(&item, "name", &rule_header_name);
+		pairs[i].key = read_required_text(&item, "name", &rule_token);
 		pairs[i].value = read_header_value(&item);
 		for (size_t j = 0; j < i; j++) {
 			if (pairs[i].key.n > 0 && str_eq(pairs[j].key, pairs[i].key))
@@ -252,11 +249,12 @@ static void read_members(const struct node *filter_node, int type, struct filter
 		}
 		break;
 	case FILTER_UNSUPPORTED:
-		read_object(filter_node, key, true, NULL);
-		node_warning(filter_node, REASON_UNSUPPORTED,
-			     "filter %s is not supported yet: requests of this rule get a 500 "
-			     "response",
-			     type_names[type]);
+		check_unserved_filter(filter_node, key);
+		if (!filter_node->decoder->failed)
+			node_warning(filter_node, REASON_UNSUPPORTED,
+				     "filter %s is not supported yet: requests of this rule get "
+				     "a 500 response",
+				     type_names[type]);
 		break;
 	}
 }

@@ -52,25 +52,29 @@ void decode_gateway_class(const struct node *root, struct object *object)
 
 /* ---- selectors ---- */
 
-static void read_selector_expr(const struct node *node, struct selector_expr *expr)
+static void read_selector_value(const struct node *node, void *ret_item)
+{
+	struct str *value = ret_item;
+
+	node_text(node, &rule_any, value);
+}
+
+static void read_selector_expr(const struct node *node, void *ret_item)
 {
 	static const char *const fields[] = { "key", "operator", "values", NULL };
 	static const char *const operators[] = { "In", "NotIn", "Exists", "DoesNotExist", NULL };
 	static const struct text_rule key_rule = { 1, 317, is_label_key, "a label's key" };
-	struct node values;
+	static const struct list_rule value = { 0, MAX_OBJECT_NODES, sizeof(struct str),
+						read_selector_value };
+	struct selector_expr *expr = ret_item;
+	struct node values = node_field(node, "values");
 	int op;
 
 	if (!node_is_object(node, fields))
 		return;
 	expr->key = read_required_text(node, "key", &key_rule);
 	op = read_enum(node, "operator", operators, -1);
-	values = read_list(node, "values", 0, MAX_OBJECT_NODES, &expr->value_count);
-	expr->values = arena_array(node->decoder->arena, expr->value_count, sizeof(*expr->values));
-	for (size_t i = 0; i < expr->value_count; i++) {
-		struct node item = node_item(&values, i);
-
-		node_text(&item, &rule_any, &expr->values[i]);
-	}
+	expr->values = read_items(node, "values", &value, &expr->value_count);
 	if (op < 0)
 		return;
 	expr->op = op == 0   ? SELECT_IN
@@ -86,19 +90,12 @@ static void read_selector_expr(const struct node *node, struct selector_expr *ex
 
 static void read_selector(const struct node *node, struct selector *selector)
 {
-	size_t count;
-	struct node list;
+	static const struct list_rule expr = { 0, MAX_OBJECT_NODES, sizeof(struct selector_expr),
+					       read_selector_expr };
 
 	selector->match_labels = read_pairs(node, "matchLabels", MAX_OBJECT_NODES, is_label_key,
 					    &rule_any, &selector->match_label_count);
-	list = read_list(node, "matchExpressions", 0, MAX_OBJECT_NODES, &count);
-	selector->exprs = arena_array(node->decoder->arena, count, sizeof(*selector->exprs));
-	selector->expr_count = count;
-	for (size_t i = 0; i < count; i++) {
-		struct node item = node_item(&list, i);
-
-		read_selector_expr(&item, &selector->exprs[i]);
-	}
+	selector->exprs = read_items(node, "matchExpressions", &expr, &selector->expr_count);
 }
 
 /* ---- listeners ---- */
@@ -127,50 +124,42 @@ static void read_namespaces(const struct node *allowed, struct listener *listene
 	}
 }
 
+static void read_route_kind(const struct node *node, void *ret_item)
+{
+	static const char *const fields[] = { "group", "kind", NULL };
+	struct group_kind *kind = ret_item;
+
+	if (!node_is_object(node, fields))
+		return;
+	kind->group = read_text(node, "group", &rule_group, STR(GROUP_GATEWAY));
+	kind->kind = read_required_text(node, "kind", &rule_kind);
+}
+
 static void read_allowed_routes(const struct node *node, struct listener *listener)
 {
 	static const char *const fields[] = { "namespaces", "kinds", NULL };
-	static const char *const kind_fields[] = { "group", "kind", NULL };
-	struct node allowed = read_object(node, "allowedRoutes", false, fields), list;
+	static const struct list_rule kind = { 0, MAX_ROUTE_KINDS, sizeof(struct group_kind),
+					       read_route_kind };
+	struct node allowed = read_object(node, "allowedRoutes", false, fields);
 
 	listener->from = FROM_SAME;
 	if (!node_is_set(&allowed))
 		return;
 	read_namespaces(&allowed, listener);
-	list = read_list(&allowed, "kinds", 0, MAX_ROUTE_KINDS, &listener->kind_count);
-	listener->kinds =
-		arena_array(node->decoder->arena, listener->kind_count, sizeof(*listener->kinds));
-	for (size_t i = 0; i < listener->kind_count; i++) {
-		struct node item = node_item(&list, i);
-
-		if (!node_is_object(&item, kind_fields))
-			continue;
-		listener->kinds[i].group =
-			read_text(&item, "group", &rule_group, STR(GROUP_GATEWAY));
-		listener->kinds[i].kind = read_required_text(&item, "kind", &rule_kind);
-	}
+	listener->kinds = read_items(&allowed, "kinds", &kind, &listener->kind_count);
 }
 
-static void read_certificate_refs(const struct node *tls, struct listener *listener)
+static void read_certificate_ref(const struct node *node, void *ret_item)
 {
 	static const char *const fields[] = { "group", "kind", "name", "namespace", NULL };
-	size_t count;
-	struct node list = read_list(tls, "certificateRefs", 0, MAX_CERTIFICATE_REFS, &count);
+	struct object_ref *ref = ret_item;
 
-	listener->certificate_refs =
-		arena_array(tls->decoder->arena, count, sizeof(*listener->certificate_refs));
-	listener->certificate_ref_count = count;
-	for (size_t i = 0; i < count; i++) {
-		struct object_ref *ref = &listener->certificate_refs[i];
-		struct node item = node_item(&list, i);
-
-		if (!node_is_object(&item, fields))
-			continue;
-		ref->group = read_text(&item, "group", &rule_group, STR_NONE);
-		ref->kind = read_text(&item, "kind", &rule_kind, STR("Secret"));
-		ref->name = read_ref_name(&item);
-		ref->ns = read_text(&item, "namespace", &rule_namespace, tls->decoder->meta->ns);
-	}
+	if (!node_is_object(node, fields))
+		return;
+	ref->group = read_text(node, "group", &rule_group, STR_NONE);
+	ref->kind = read_text(node, "kind", &rule_kind, STR("Secret"));
+	ref->name = read_ref_name(node);
+	ref->ns = read_text(node, "namespace", &rule_namespace, node->decoder->meta->ns);
 }
 
 static void warn_frontend(const struct node *node)
@@ -186,6 +175,9 @@ static void read_tls(const struct node *node, struct listener *listener)
 	static const char *const fields[] = { "mode",     "certificateRefs",    "options",
 					      "frontend", "frontendValidation", NULL };
 	static const char *const modes[] = { "Terminate", "Passthrough", NULL };
+	static const struct list_rule certificate_ref = { 0, MAX_CERTIFICATE_REFS,
+							  sizeof(struct object_ref),
+							  read_certificate_ref };
 	struct node tls = read_object(node, "tls", false, fields);
 	size_t option_count;
 
@@ -193,7 +185,8 @@ static void read_tls(const struct node *node, struct listener *listener)
 		return;
 	listener->tls_mode =
 		read_enum(&tls, "mode", modes, 0) == 0 ? TLS_TERMINATE : TLS_PASSTHROUGH;
-	read_certificate_refs(&tls, listener);
+	listener->certificate_refs = read_items(&tls, "certificateRefs", &certificate_ref,
+						&listener->certificate_ref_count);
 	read_pairs(&tls, "options", MAX_TLS_OPTIONS, NULL, &rule_long_value, &option_count);
 	if (option_count > 0) {
 		struct node options = node_field(&tls, "options");
@@ -415,38 +408,44 @@ void decode_gateway(const struct node *root, struct object *object)
 
 /* ---- ReferenceGrant ---- */
 
+static void read_grant_from(const struct node *node, void *ret_item)
+{
+	static const char *const fields[] = { "group", "kind", "namespace", NULL };
+	struct grant_from *from = ret_item;
+
+	if (!node_is_object(node, fields))
+		return;
+	from->group = read_required_text(node, "group", &rule_group);
+	from->kind = read_required_text(node, "kind", &rule_kind);
+	from->ns = read_required_text(node, "namespace", &rule_namespace);
+}
+
+static void read_grant_to(const struct node *node, void *ret_item)
+{
+	static const char *const fields[] = { "group", "kind", "name", NULL };
+	struct grant_to *to = ret_item;
+	struct node name = node_field(node, "name");
+
+	if (!node_is_object(node, fields))
+		return;
+	to->group = read_required_text(node, "group", &rule_group);
+	to->kind = read_required_text(node, "kind", &rule_kind);
+	if (node_is_set(&name))
+		to->name = read_ref_name(node);
+}
+
 void decode_reference_grant(const struct node *root, struct object *object)
 {
 	static const char *const fields[] = { "from", "to", NULL };
-	static const char *const from_fields[] = { "group", "kind", "namespace", NULL };
-	static const char *const to_fields[] = { "group", "kind", "name", NULL };
+	static const struct list_rule from = { 1, MAX_GRANT_ENTRIES, sizeof(struct grant_from),
+					       read_grant_from };
+	static const struct list_rule to = { 1, MAX_GRANT_ENTRIES, sizeof(struct grant_to),
+					     read_grant_to };
 	struct reference_grant *grant = &object->reference_grant;
-	struct node spec = read_object(root, "spec", true, fields), from, to;
+	struct node spec = read_object(root, "spec", true, fields);
 
 	if (!node_is_set(&spec))
 		return;
-	from = read_list(&spec, "from", 1, MAX_GRANT_ENTRIES, &grant->from_count);
-	grant->from = arena_array(object->arena, grant->from_count, sizeof(*grant->from));
-	for (size_t i = 0; i < grant->from_count; i++) {
-		struct node item = node_item(&from, i);
-
-		if (!node_is_object(&item, from_fields))
-			continue;
-		grant->from[i].group = read_required_text(&item, "group", &rule_group);
-		grant->from[i].kind = read_required_text(&item, "kind", &rule_kind);
-		grant->from[i].ns = read_required_text(&item, "namespace", &rule_namespace);
-	}
-	to = read_list(&spec, "to", 1, MAX_GRANT_ENTRIES, &grant->to_count);
-	grant->to = arena_array(object->arena, grant->to_count, sizeof(*grant->to));
-	for (size_t i = 0; i < grant->to_count; i++) {
-		struct node item = node_item(&to, i), name;
-
-		if (!node_is_object(&item, to_fields))
-			continue;
-		grant->to[i].group = read_required_text(&item, "group", &rule_group);
-		grant->to[i].kind = read_required_text(&item, "kind", &rule_kind);
-		name = node_field(&item, "name");
-		if (node_is_set(&name))
-			grant->to[i].name = read_ref_name(&item);
-	}
+	grant->from = read_items(&spec, "from", &from, &grant->from_count);
+	grant->to = read_items(&spec, "to", &to, &grant->to_count);
 }

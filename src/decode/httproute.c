@@ -73,21 +73,12 @@ static void read_parents(const struct node *spec, struct http_route *route)
 	}
 }
 
-static void read_hostnames(const struct node *spec, struct http_route *route)
+static void read_hostname(const struct node *node, void *ret_item)
 {
-	size_t count;
-	struct node list = read_list(spec, "hostnames", 0, MAX_HOSTNAMES, &count);
+	struct str *hostname = ret_item;
 
-	route->hostnames = arena_array(list.decoder->arena, count, sizeof(*route->hostnames));
-	route->hostname_count = count;
-	for (size_t i = 0; i < count; i++) {
-		struct node item = node_item(&list, i);
-
-		if (node_text(&item, &rule_hostname, &route->hostnames[i]) &&
-		    is_ip(route->hostnames[i]))
-			node_warning(&item, REASON_INVALID,
-				     "is an IP address: the API asks for a DNS name");
-	}
+	if (node_text(node, &rule_hostname, hostname) && is_ip(*hostname))
+		node_warning(node, REASON_INVALID, "is an IP address: the API asks for a DNS name");
 }
 
 /* ---- matches ---- */
@@ -184,16 +175,12 @@ static bool read_value_match(const struct node *list, size_t index, size_t max_v
 {
 	static const char *const fields[] = { "name", "type", "value", NULL };
 	static const char *const types[] = { "Exact", "RegularExpression", NULL };
-	static const struct text_rule name_rule = {
-		1, MAX_HEADER_NAME_BYTES, is_header_name,
-		"a name of letters, digits and !#$%&'*+-.^_`|~"
-	};
 	struct text_rule value_rule = { 1, max_value_bytes, NULL, NULL };
 	struct node item = node_item(list, index);
 
 	if (!node_is_object(&item, fields))
 		return false;
-	match->name = read_required_text(&item, "name", &name_rule);
+	match->name = read_required_text(&item, "name", &rule_token);
 	match->type = read_enum(&item, "type", types, 0) == 0 ? MATCH_EXACT : MATCH_REGEX;
 	match->value = read_required_text(&item, "value", &value_rule);
 	if (match->name.n > 0 && is_repeated(list, index, match->name))
@@ -230,11 +217,12 @@ static struct value_match *read_value_matches(const struct node *owner, const ch
 	return matches;
 }
 
-static void read_match(const struct node *node, struct http_match *match)
+static void read_match(const struct node *node, void *ret_item)
 {
 	static const char *const fields[] = { "path", "method", "headers", "queryParams", NULL };
 	static const char *const methods[] = { "GET",     "HEAD",    "POST",  "PUT",   "DELETE",
 					       "CONNECT", "OPTIONS", "TRACE", "PATCH", NULL };
+	struct http_match *match = ret_item;
 	struct node method;
 
 	if (!node_is_object(node, fields))
@@ -259,58 +247,41 @@ static void default_match(struct arena *arena, struct http_rule *rule)
 
 static void read_matches(const struct node *node, struct http_rule *rule)
 {
-	struct arena *arena = node->decoder->arena;
-	size_t count;
-	struct node list = read_list(node, "matches", 0, MAX_MATCHES_PER_RULE, &count);
+	static const struct list_rule list = { 0, MAX_MATCHES_PER_RULE, sizeof(struct http_match),
+					       read_match };
 
-	if (count == 0) {
-		default_match(arena, rule);
-		return;
-	}
-	rule->matches = arena_array(arena, count, sizeof(*rule->matches));
-	rule->match_count = count;
-	for (size_t i = 0; i < count; i++) {
-		struct node item = node_item(&list, i);
-
-		read_match(&item, &rule->matches[i]);
-	}
+	rule->matches = read_items(node, "matches", &list, &rule->match_count);
+	if (rule->match_count == 0)
+		default_match(node->decoder->arena, rule);
 }
 
 /* ---- backendRefs ---- */
 
-static void read_backend_ref(const struct node *node, struct backend_ref *ref)
+void read_backend_object(const struct node *node, struct backend_ref *ref)
 {
-	static const char *const fields[] = { "group", "kind",   "namespace", "name",
-					      "port",  "weight", "filters",   NULL };
-	struct node port;
+	struct node port = node_field(node, "port");
 
-	if (!node_is_object(node, fields))
-		return;
 	ref->group = read_text(node, "group", &rule_group, STR_NONE);
 	ref->kind = read_text(node, "kind", &rule_kind, STR("Service"));
 	ref->ns = read_text(node, "namespace", &rule_namespace, node->decoder->meta->ns);
 	ref->name = read_ref_name(node);
-	port = node_field(node, "port");
 	ref->has_port = node_is_set(&port);
 	ref->port = (uint16_t)read_int(node, "port", 1, 65535, 0);
 	if (!ref->has_port && str_empty(ref->group) && str_is(ref->kind, "Service"))
 		node_error(&port, REASON_REQUIRED, "is required for a Service");
-	ref->weight = (uint32_t)read_int(node, "weight", 0, MAX_WEIGHT, 1);
-	ref->filters = decode_filters(node, &ref->filter_count);
 }
 
-static void read_backend_refs(const struct node *node, struct http_rule *rule)
+static void read_backend_ref(const struct node *node, void *ret_item)
 {
-	size_t count;
-	struct node list = read_list(node, "backendRefs", 0, MAX_BACKEND_REFS, &count);
+	static const char *const fields[] = { "group", "kind",   "namespace", "name",
+					      "port",  "weight", "filters",   NULL };
+	struct backend_ref *ref = ret_item;
 
-	rule->refs = arena_array(list.decoder->arena, count, sizeof(*rule->refs));
-	rule->ref_count = count;
-	for (size_t i = 0; i < count; i++) {
-		struct node item = node_item(&list, i);
-
-		read_backend_ref(&item, &rule->refs[i]);
-	}
+	if (!node_is_object(node, fields))
+		return;
+	read_backend_object(node, ref);
+	ref->weight = (uint32_t)read_int(node, "weight", 0, MAX_WEIGHT, 1);
+	ref->filters = decode_filters(node, &ref->filter_count);
 }
 
 /* ---- rules ---- */
@@ -394,7 +365,7 @@ static void warn_unsupported(const struct node *node, struct http_rule *rule)
 	rule->has_unsupported = node_is_set(&retry) || node_is_set(&session);
 }
 
-static void read_rule(const struct node *node, struct http_rule *rule)
+static void read_rule(const struct node *node, void *ret_item)
 {
 	static const char *const fields[] = { "name",
 					      "matches",
@@ -404,13 +375,16 @@ static void read_rule(const struct node *node, struct http_rule *rule)
 					      "retry",
 					      "sessionPersistence",
 					      NULL };
+	static const struct list_rule refs = { 0, MAX_BACKEND_REFS, sizeof(struct backend_ref),
+					       read_backend_ref };
+	struct http_rule *rule = ret_item;
 
 	if (!node_is_object(node, fields))
 		return;
 	rule->name = read_text(node, "name", &rule_section, STR_NONE);
 	read_matches(node, rule);
 	rule->filters = decode_filters(node, &rule->filter_count);
-	read_backend_refs(node, rule);
+	rule->refs = read_items(node, "backendRefs", &refs, &rule->ref_count);
 	read_timeouts(node, rule);
 	if (rule->ref_count > 0 && find_filter(rule->filters, rule->filter_count, FILTER_REDIRECT))
 		node_error(node, REASON_INVALID,
@@ -433,23 +407,17 @@ static void default_rule(struct arena *arena, struct http_route *route)
 
 static void read_rules(const struct node *spec, struct http_route *route)
 {
-	struct arena *arena = spec->decoder->arena;
+	static const struct list_rule rule = { 1, MAX_RULES, sizeof(struct http_rule), read_rule };
 	struct node list = node_field(spec, "rules");
-	size_t count, match_count = 0;
+	size_t match_count = 0;
 
 	if (!node_is_set(&list)) {
-		default_rule(arena, route);
+		default_rule(spec->decoder->arena, route);
 		return;
 	}
-	list = read_list(spec, "rules", 1, MAX_RULES, &count);
-	route->rules = arena_array(arena, count, sizeof(*route->rules));
-	route->rule_count = count;
-	for (size_t i = 0; i < count; i++) {
-		struct node item = node_item(&list, i);
-
-		read_rule(&item, &route->rules[i]);
+	route->rules = read_items(spec, "rules", &rule, &route->rule_count);
+	for (size_t i = 0; i < route->rule_count; i++)
 		match_count += route->rules[i].match_count;
-	}
 	if (match_count > MAX_MATCHES_PER_ROUTE)
 		node_error(&list, REASON_TOO_MANY,
 			   "all rules together must have at most %d matches, have %zu: use a "
@@ -461,6 +429,8 @@ void decode_http_route(const struct node *root, struct object *object)
 {
 	static const char *const fields[] = { "parentRefs", "hostnames", "rules",
 					      "useDefaultGateways", NULL };
+	static const struct list_rule hostname = { 0, MAX_HOSTNAMES, sizeof(struct str),
+						   read_hostname };
 	struct http_route *route = &object->http_route;
 	struct node spec = read_object(root, "spec", true, fields), defaults;
 
@@ -471,6 +441,6 @@ void decode_http_route(const struct node *root, struct object *object)
 		node_warning(&defaults, REASON_UNSUPPORTED,
 			     "is not supported yet: only the parentRefs count");
 	read_parents(&spec, route);
-	read_hostnames(&spec, route);
+	route->hostnames = read_items(&spec, "hostnames", &hostname, &route->hostname_count);
 	read_rules(&spec, route);
 }

@@ -20,6 +20,12 @@ void decode_backend(const struct node *root, struct object *object);
 /* spec.filters of a rule or of a backendRef. */
 struct filter *decode_filters(const struct node *owner, size_t *ret_count);
 
+/* What refers to a Service or to another backend: a backendRef, or a mirror's. */
+void read_backend_object(const struct node *node, struct backend_ref *ref);
+
+/* Reports what an API server would refuse in a filter that is not served yet; keeps nothing. */
+void check_unserved_filter(const struct node *filter, const char *key);
+
 /* Reads secret->pem, ->digest and ->info from the texts of tls.crt and tls.key, or sets
  * secret->problem. */
 void read_certificate(struct arena *arena, struct str crt, struct str key, struct secret *secret);

@@ -69,17 +69,23 @@ bool is_label(struct str s)
 	return s.n <= MAX_LABEL_BYTES && is_name_part(s);
 }
 
-bool is_subdomain(struct str s)
+/* Every part between the dots is; no dot: the text itself. */
+static bool all_parts(struct str s, bool (*is_part)(struct str))
 {
 	size_t from = 0, dot;
 
 	do {
 		dot = str_chr(s, '.', from);
-		if (!is_name_part(str_sub(s, from, dot)))
+		if (!is_part(str_sub(s, from, dot)))
 			return false;
 		from = dot + 1;
 	} while (dot < s.n);
 	return true;
+}
+
+bool is_subdomain(struct str s)
+{
+	return all_parts(s, is_name_part);
 }
 
 bool is_hostname(struct str s)
@@ -137,6 +143,44 @@ bool is_label_value(struct str s)
 bool is_header_name(struct str s)
 {
 	return s.n > 0 && consists_of(s, "!#$%&'*+-.^_`|~");
+}
+
+/* As the schema has it: '-' at the ends as well. */
+static bool is_origin_part(struct str s)
+{
+	return s.n > 0 && consists_of(s, "-");
+}
+
+static bool is_origin_host(struct str s)
+{
+	return str_is(s, "*") ||
+	       all_parts(str_starts(s, STR("*.")) ? str_sub(s, 2, s.n) : s, is_origin_part);
+}
+
+bool is_cors_origin(struct str s)
+{
+	size_t scheme_bytes = str_starts(s, STR("https://")) ? 8 : 7;
+	size_t colon = str_chr(s, ':', scheme_bytes);
+	struct str port = str_sub(s, colon + 1, s.n);
+	uint64_t number;
+
+	if (str_is(s, "*"))
+		return true;
+	return (scheme_bytes == 8 || str_starts(s, STR("http://"))) &&
+	       is_origin_host(str_sub(s, scheme_bytes, colon)) &&
+	       (colon == s.n || (port.n <= 5 && str_u64(port, 99999, &number)));
+}
+
+bool is_cors_method(struct str s)
+{
+	static const char *const methods[] = { "GET",     "HEAD",    "POST",  "PUT",   "DELETE",
+					       "CONNECT", "OPTIONS", "TRACE", "PATCH", "*" };
+
+	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+		if (str_is(s, methods[i]))
+			return true;
+	}
+	return false;
 }
 
 bool is_data_key(struct str s)

@@ -15,6 +15,8 @@ bool is_protocol(struct str s);    /* "HTTP", or "example.com/Name" */
 bool is_label_key(struct str s);   /* "app", or "example.com/app" */
 bool is_label_value(struct str s); /* empty, or at most 63 of [-A-Za-z0-9_.] */
 bool is_header_name(struct str s); /* an RFC 9110 token */
+bool is_cors_origin(struct str s); /* "*", or "https://example.com:8443" with wildcards */
+bool is_cors_method(struct str s); /* "GET", ..., or "*" */
 bool is_data_key(struct str s);    /* [-._A-Za-z0-9]+ */
 bool is_url_path(struct str s);    /* RFC 3986 path characters only; may be empty */
 

@@ -18,6 +18,9 @@ enum {
 	MAX_FILTERS = 16,
 	MAX_BACKEND_REFS = 16,
 	MAX_HEADER_OPS = 16, /* entries of each of set, add, remove */
+	MAX_CORS_TEXTS = 64, /* origins, headers */
+	MAX_CORS_METHODS = 9,
+	MAX_ORIGIN_BYTES = 253,
 	MAX_GRANT_ENTRIES = 16,
 	MAX_WEIGHT = 1000000,
 	MAX_PATH_BYTES = 1024,

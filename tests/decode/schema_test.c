@@ -244,13 +244,77 @@ static void route_filters(void **state)
 		  "spec.rules[0].filters[0].responseHeaderModifier.remove[0]", "?" INVALID },
 		{ "{'type':'ResponseHeaderModifier','responseHeaderModifier':{'delete':['a']}}",
 		  "spec.rules[0].filters[0].responseHeaderModifier.delete", UNKNOWN },
-		{ "{'type':'CORS','cors':{}}", "spec.rules[0].filters[0]", UNSUPPORTED },
 		{ "{'type':'ExternalAuth','externalAuth':{}}", "spec.rules[0].filters[0]", UNSUPPORTED },
-		{ "{'type':'ExtensionRef','extensionRef':{}}", "spec.rules[0].filters[0]", UNSUPPORTED },
-		{ "{'type':'RequestMirror','requestMirror':{}}", "spec.rules[0].filters[0]",
-		  UNSUPPORTED },
 	};
 	CHECK_ROWS(RULE "'filters':[", rows, "]}]}}");
+}
+
+#define FILTER "spec.rules[0].filters[0]"
+
+/* The one finding of a filter that is right is that it is not served. */
+static void unserved_filters(void **state)
+{
+	(void)state;
+	static const struct row rows[] = {
+		{ "'type':'CORS','cors':{}", FILTER, UNSUPPORTED },
+		{ "'type':'CORS','cors':[]", FILTER ".cors", TYPE },
+		{ "'type':'CORS','cors':{'allowOrigins':['https://*.a.b','http://c:80','https://*'],"
+		  "'allowMethods':['GET','POST'],'allowHeaders':['X-a'],'exposeHeaders':['*','b'],"
+		  "'allowCredentials':true,'maxAge':1}",
+		  FILTER, UNSUPPORTED },
+		{ "'type':'CORS','cors':{'allowOrigins':['*'],'allowMethods':['*'],'allowHeaders':['*']}",
+		  FILTER, UNSUPPORTED },
+		{ "'type':'CORS','cors':{'allowOrigins':['*','http://a']}", FILTER ".cors.allowOrigins",
+		  INVALID },
+		{ "'type':'CORS','cors':{'allowOrigins':['a.b']}", FILTER ".cors.allowOrigins[0]", INVALID },
+		{ "'type':'CORS','cors':{'allowOrigins':['http://a','http://a']}",
+		  FILTER ".cors.allowOrigins[1]", DUPLICATE },
+		{ "'type':'CORS','cors':{'allowOrigins':[7]}", FILTER ".cors.allowOrigins[0]", TYPE },
+		{ "'type':'CORS','cors':{'allowMethods':['get']}", FILTER ".cors.allowMethods[0]", INVALID },
+		{ "'type':'CORS','cors':{'allowMethods':['GET','*']}", FILTER ".cors.allowMethods", INVALID },
+		{ "'type':'CORS','cors':{'allowMethods':['GET','HEAD','POST','PUT','DELETE','CONNECT',"
+		  "'OPTIONS','TRACE','PATCH','*']}",
+		  FILTER ".cors.allowMethods", TOO_MANY },
+		{ "'type':'CORS','cors':{'allowHeaders':['a b']}", FILTER ".cors.allowHeaders[0]", INVALID },
+		{ "'type':'CORS','cors':{'allowHeaders':['*','a']}", FILTER ".cors.allowHeaders", INVALID },
+		{ "'type':'CORS','cors':{'exposeHeaders':['']}", FILTER ".cors.exposeHeaders[0]", INVALID },
+		{ "'type':'CORS','cors':{'allowCredentials':'yes'}", FILTER ".cors.allowCredentials", TYPE },
+		{ "'type':'CORS','cors':{'maxAge':0}", FILTER ".cors.maxAge", INVALID },
+		{ "'type':'RequestMirror','requestMirror':{'backendRef':" REF ",'percent':100}", FILTER,
+		  UNSUPPORTED },
+		{ "'type':'RequestMirror','requestMirror':{'backendRef':" REF ",'fraction':"
+		  "{'numerator':7,'denominator':7}}",
+		  FILTER, UNSUPPORTED },
+		{ "'type':'RequestMirror','requestMirror':{}", FILTER ".requestMirror.backendRef", REQUIRED },
+		{ "'type':'RequestMirror','requestMirror':{'backendRef':{'port':1}}",
+		  FILTER ".requestMirror.backendRef.name", REQUIRED },
+		{ "'type':'RequestMirror','requestMirror':{'backendRef':{'name':'s'}}",
+		  FILTER ".requestMirror.backendRef.port", REQUIRED },
+		{ "'type':'RequestMirror','requestMirror':{'backendRef':" REF ",'percent':101}",
+		  FILTER ".requestMirror.percent", INVALID },
+		{ "'type':'RequestMirror','requestMirror':{'backendRef':" REF ",'percent':1,'fraction':"
+		  "{'numerator':1}}",
+		  FILTER ".requestMirror", INVALID },
+		{ "'type':'RequestMirror','requestMirror':{'backendRef':" REF ",'fraction':{}}",
+		  FILTER ".requestMirror.fraction.numerator", REQUIRED },
+		{ "'type':'RequestMirror','requestMirror':{'backendRef':" REF ",'fraction':"
+		  "{'numerator':1,'denominator':0}}",
+		  FILTER ".requestMirror.fraction.denominator", INVALID },
+		{ "'type':'RequestMirror','requestMirror':{'backendRef':" REF ",'fraction':"
+		  "{'numerator':101}}",
+		  FILTER ".requestMirror.fraction", INVALID },
+		{ "'type':'ExtensionRef','extensionRef':{'group':'a.b','kind':'K','name':'n'}", FILTER,
+		  UNSUPPORTED },
+		{ "'type':'ExtensionRef','extensionRef':{'group':'','kind':'K'}", FILTER ".extensionRef.name",
+		  REQUIRED },
+		{ "'type':'ExtensionRef','extensionRef':{'kind':'K','name':'n'}", FILTER ".extensionRef.group",
+		  REQUIRED },
+		{ "'type':'ExtensionRef','extensionRef':{'group':'A','kind':'K','name':'n'}",
+		  FILTER ".extensionRef.group", INVALID },
+		{ "'type':'ExtensionRef','extensionRef':{'group':'a','kind':'-','name':'n'}",
+		  FILTER ".extensionRef.kind", INVALID },
+	};
+	CHECK_ROWS(RULE "'filters':[{", rows, "}]}]}}");
 }
 
 #define PREFIX_REWRITE                                                                             \
@@ -660,7 +724,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(route_spec),       cmocka_unit_test(route_matches),
-		cmocka_unit_test(route_filters),    cmocka_unit_test(route_rules),
+		cmocka_unit_test(route_filters),    cmocka_unit_test(unserved_filters),
+		cmocka_unit_test(route_rules),
 		cmocka_unit_test(gateway_listeners), cmocka_unit_test(gateway_selector),
 		cmocka_unit_test(gateway_spec),     cmocka_unit_test(gateway_classes),
 		cmocka_unit_test(grants),           cmocka_unit_test(services),
