@@ -150,6 +150,12 @@ const char *cli_option(const struct cli *cli, const char *name)
 	return NULL;
 }
 
+const char *cli_option_or(const struct cli *cli, const char *name, const char *fallback)
+{
+	const char *value = cli_option(cli, name);
+	return value ? value : fallback;
+}
+
 bool cli_has(const struct cli *cli, const char *name)
 {
 	return cli_option(cli, name) != NULL;

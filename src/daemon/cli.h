@@ -79,6 +79,8 @@ int cli_main(const struct program *program, int argc, char *const *argv, void *u
 
 /* The last value of an option, or NULL when it was not given. */
 const char *cli_option(const struct cli *cli, const char *name);
+/* The same with `fallback` for NULL. */
+const char *cli_option_or(const struct cli *cli, const char *name, const char *fallback);
 bool cli_has(const struct cli *cli, const char *name);
 /* A number 0..max; `fallback` when the option was not given. */
 bool cli_number(const struct cli *cli, const char *name, uint64_t max, uint64_t fallback,

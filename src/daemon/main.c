@@ -106,11 +106,12 @@ static void find_self(const char *argv0, char ret[PATH_MAX])
 
 static void find_binaries(const struct cli *cli, struct paths *paths)
 {
-	const char *haproxy = cli_option(cli, "haproxy"), *agent = cli_option(cli, "agent");
-	if (haproxy && strchr(haproxy, '/'))
+	const char *haproxy = cli_option_or(cli, "haproxy", "haproxy");
+	const char *agent = cli_option(cli, "agent");
+	if (strchr(haproxy, '/'))
 		copy_path(paths->haproxy, haproxy);
-	else if (!find_in_path(haproxy ? haproxy : "haproxy", paths->haproxy))
-		join_path(paths->haproxy, "/usr/sbin", haproxy ? haproxy : "haproxy");
+	else if (!find_in_path(haproxy, paths->haproxy))
+		join_path(paths->haproxy, "/usr/sbin", haproxy);
 
 	copy_path(paths->agent, paths->self);
 	char *slash = strrchr(paths->agent, '/');
@@ -128,17 +129,14 @@ static void find_binaries(const struct cli *cli, struct paths *paths)
 
 static void find_directories(const struct cli *cli, struct paths *paths)
 {
-	const char *run_dir = cli_option(cli, "run-dir"), *state_dir = cli_option(cli, "state-dir");
-	const char *control = cli_option(cli, "control"), *systemd = getenv("STATE_DIRECTORY");
-	default_run_dir(paths->run_dir);
-	if (run_dir)
-		copy_path(paths->run_dir, run_dir);
-	copy_path(paths->state_dir, paths->run_dir);
-	if (state_dir || (systemd && *systemd))
-		copy_path(paths->state_dir, state_dir ? state_dir : systemd);
-	join_path(paths->control, paths->run_dir, "control.sock");
-	if (control)
-		copy_path(paths->control, control);
+	const char *systemd = getenv("STATE_DIRECTORY");
+	char run_dir[PATH_MAX], control[PATH_MAX];
+	default_run_dir(run_dir);
+	copy_path(paths->run_dir, cli_option_or(cli, "run-dir", run_dir));
+	copy_path(paths->state_dir,
+		  cli_option_or(cli, "state-dir", systemd && *systemd ? systemd : paths->run_dir));
+	join_path(control, paths->run_dir, "control.sock");
+	copy_path(paths->control, cli_option_or(cli, "control", control));
 }
 
 static bool read_numbers(const struct cli *cli, struct engine_options *engine, struct error *err)
@@ -164,19 +162,15 @@ static bool read_numbers(const struct cli *cli, struct engine_options *engine, s
 
 static void setup_log(const struct cli *cli)
 {
-	const char *level_name = cli_option(cli, "log-level");
-	const char *format = cli_option(cli, "log-format");
 	enum log_level level = LOG_LEVEL_INFO;
-	if (level_name)
-		log_level_parse(str_of(level_name), &level);
-	log_setup(level, format && strcmp(format, "json") == 0);
+	log_level_parse(str_of(cli_option(cli, "log-level")), &level);
+	log_setup(level, strcmp(cli_option_or(cli, "log-format", "text"), "json") == 0);
 }
 
 static struct app_options read_options(const struct cli *cli, const struct paths *paths)
 {
 	const char *access_log = cli_option(cli, "access-log");
 	const char *user = cli_option(cli, "user");
-	const char *controller_name = cli_option(cli, "controller-name");
 	if (!user && geteuid() == 0 && getpwnam("haproxy"))
 		user = "haproxy";
 	return (struct app_options){
@@ -193,7 +187,7 @@ static struct app_options read_options(const struct cli *cli, const struct paths
 		.control = paths->control,
 		.metrics = cli_option(cli, "metrics"),
 		.dns = cli_option(cli, "dns"),
-		.controller_name = controller_name ? controller_name : CONTROLLER_NAME,
+		.controller_name = cli_option_or(cli, "controller-name", CONTROLLER_NAME),
 		.self = paths->self,
 		.argv = cli->user,
 	};
@@ -270,8 +264,6 @@ static int judge(const struct findings *findings, bool strict)
 
 static int run_validate(const struct cli *cli)
 {
-	const char *format_name = cli_option(cli, "output");
-	const char *controller_name = cli_option(cli, "controller-name");
 	enum report_format format = REPORT_TABLE;
 	struct arena *arena = arena_new();
 	struct store *store = store_new();
@@ -279,11 +271,12 @@ static int run_validate(const struct cli *cli)
 	struct error err;
 	int status = EXIT_USAGE;
 	findings_init(&findings, arena);
-	report_format_parse(str_of(format_name), &format);
+	report_format_parse(str_of(cli_option(cli, "output")), &format);
 	if (files_load(cli->args, cli->arg_count, store, &findings, &err)) {
 		struct sb out;
 		sb_init(&out, (size_t)1 << 30);
-		resolve_all(store, controller_name ? controller_name : CONTROLLER_NAME, &findings);
+		resolve_all(store, cli_option_or(cli, "controller-name", CONTROLLER_NAME),
+			    &findings);
 		if (findings.count)
 			qsort(findings.items, findings.count, sizeof(*findings.items), finding_cmp);
 		report_findings(&findings, format, isatty(STDOUT_FILENO), &out);
