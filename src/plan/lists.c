@@ -7,7 +7,7 @@
 #include "plan/vhost.h"
 
 /* " ; => ?" and the id: how a segment points at the next one. */
-enum { CHAIN_BYTES = 7 + 16 };
+enum { SEPARATOR_BYTES = 3, CHAIN_BYTES = SEPARATOR_BYTES + 4 + 16 };
 
 static bool needs_agent(const struct http_match *match)
 {
@@ -62,32 +62,44 @@ static struct str error_verdict(struct arena *arena, const struct candidate *can
 }
 
 /* An entry that alone is too long for a segment keeps as many conditions as fit and fails
- * what they let through: an error for some requests, but no wrong backend for any. */
-static void entry_shorten(struct emit *emit, struct sb *sb, const struct candidate *candidate,
-			  struct str where, struct list_entry *entry)
+ * what they let through: an error for some requests, but no wrong backend for any. Returns the
+ * length of its text. */
+static size_t entry_shorten(struct emit *emit, struct sb *sb, const struct candidate *candidate,
+			    struct str where, struct list_entry *entry)
 {
-	if (entries_bytes(sb, entry, 1) + CHAIN_BYTES <= MAX_LIST_BYTES)
-		return;
+	size_t bytes = entries_bytes(sb, entry, 1);
+	if (bytes + CHAIN_BYTES <= MAX_LIST_BYTES)
+		return bytes;
 	report(emit, candidate, where, "the conditions of this match are too long for the agent");
 	entry->verdict = error_verdict(emit->scratch, candidate);
-	while (entries_bytes(sb, entry, 1) + CHAIN_BYTES > MAX_LIST_BYTES)
+	do {
 		entry->cond_count--;
+		bytes = entries_bytes(sb, entry, 1);
+	} while (bytes + CHAIN_BYTES > MAX_LIST_BYTES);
+	return bytes;
 }
 
+/* What the agent is asked, with the lengths of the entries' texts. There is room for one entry
+ * more. */
+struct agent_list {
+	struct list_entry *entries;
+	size_t *sizes;
+	size_t count;
+};
+
 /* Where the segment that starts at `from` ends. */
-static size_t segment_end(struct sb *sb, const struct list_entry *entries, size_t from,
-			  size_t count)
+static size_t segment_end(const size_t *sizes, size_t from, size_t count)
 {
-	if (entries_bytes(sb, entries + from, count - from) <= MAX_LIST_BYTES)
-		return count;
-	size_t bytes = CHAIN_BYTES, to = from;
+	size_t bytes = 0, chained = from, to = from;
 	for (; to < count; to++) {
-		bytes += entries_bytes(sb, entries + to, 1) + (to > from ? 3 : 0);
+		bytes += sizes[to] + (to > from ? SEPARATOR_BYTES : 0);
 		if (bytes > MAX_LIST_BYTES)
 			break;
+		if (bytes + CHAIN_BYTES <= MAX_LIST_BYTES)
+			chained = to + 1;
 	}
-	assert(to > from);
-	return to;
+	assert(chained > from);
+	return to == count ? count : chained;
 }
 
 /* ---- lists for the agent ---- */
@@ -110,19 +122,19 @@ static struct str segment_emit(struct emit *emit, struct sb *sb, struct list_ent
 	return id;
 }
 
-static struct str segments_emit(struct emit *emit, struct sb *sb, struct str where,
-				struct list_entry *entries,
-				const struct candidate *const *candidates, size_t count)
+/* Entries [0, count) in as many segments as they need. *ret_end is where the last one that
+ * may be asked ends: what follows is answered with an error. */
+static struct str segments_emit(struct emit *emit, struct sb *sb, const struct agent_list *list,
+				size_t *ret_end)
 {
 	size_t ends[MAX_LIST_SEGMENTS], segments = 0, at = 0;
-	while (at < count && segments < MAX_LIST_SEGMENTS)
-		at = ends[segments++] = segment_end(sb, entries, at, count);
-	for (size_t i = at; i < count; i++)
-		report(emit, candidates[i], where, "too many conditions before this match");
-	struct str next = at < count ? STR("http-500 -") : STR_NONE;
+	while (at < list->count && segments < MAX_LIST_SEGMENTS)
+		at = ends[segments++] = segment_end(list->sizes, at, list->count);
+	*ret_end = at;
+	struct str next = at < list->count ? STR("http-500 -") : STR_NONE;
 	while (segments--) {
 		size_t from = segments ? ends[segments - 1] : 0;
-		next = segment_emit(emit, sb, entries, from, ends[segments], next);
+		next = segment_emit(emit, sb, list->entries, from, ends[segments], next);
 	}
 	return next;
 }
@@ -259,15 +271,25 @@ static struct str agent_verdict(struct emit *emit, struct str where,
 		return STR(VERDICT_NONE);
 	if (!needs_agent(candidates[0]->match))
 		return candidates[0]->verdict;
-	struct list_entry *entries = arena_array(emit->scratch, count + 1, sizeof(*entries));
+	struct agent_list list = {
+		.entries = arena_array(emit->scratch, count + 1, sizeof(*list.entries)),
+		.sizes = arena_array(emit->scratch, count, sizeof(*list.sizes)),
+	};
 	struct sb sb;
+	size_t bytes = 0, end;
 	sb_init(&sb, SIZE_MAX / 2);
-	for (size_t i = 0; i < count; i++) {
-		entry_make(emit->scratch, candidates[i], &entries[i]);
-		entry_shorten(emit, &sb, candidates[i], where, &entries[i]);
+	/* No further than all segments hold: keys are many, and so are candidates. */
+	for (size_t i = 0; i < count && bytes <= MAX_LIST_SEGMENTS * MAX_LIST_BYTES; i++) {
+		entry_make(emit->scratch, candidates[i], &list.entries[i]);
+		list.sizes[i] = entry_shorten(emit, &sb, candidates[i], where, &list.entries[i]);
+		bytes += list.sizes[list.count++];
 	}
-	struct str id = segments_emit(emit, &sb, where, entries, candidates, count);
-	switch_emit(emit, &sb, id, entries, count);
+	struct str id = segments_emit(emit, &sb, &list, &end);
+	assert(list.count == count || end < list.count);
+	if (end < count)
+		report(emit, candidates[end], where,
+		       "too many conditions before this match (and those that follow it)");
+	switch_emit(emit, &sb, id, list.entries, list.count);
 	sb_fini(&sb);
 	return id;
 }
@@ -353,8 +375,8 @@ static struct str methods_emit(struct emit *emit, const struct str *methods,
 	return id;
 }
 
-struct str list_verdict(struct emit *emit, struct str where,
-			const struct candidate *const *candidates, size_t count)
+static struct str any_verdict(struct emit *emit, struct str where,
+			      const struct candidate *const *candidates, size_t count)
 {
 	struct str *methods = arena_array(emit->scratch, count, sizeof(*methods));
 	size_t method_count = methods_collect(candidates, count, methods);
@@ -365,4 +387,16 @@ struct str list_verdict(struct emit *emit, struct str where,
 		verdicts[i] = method_verdict(emit, where, candidates, count, methods[i]);
 	struct str otherwise = method_verdict(emit, where, candidates, count, STR_NONE);
 	return methods_emit(emit, methods, verdicts, method_count, otherwise);
+}
+
+struct str list_verdict(struct emit *emit, struct str where,
+			const struct candidate *const *candidates, size_t count)
+{
+	/* A host has thousands of keys with long lists: what one needs goes with it. */
+	struct arena *scratch = emit->scratch;
+	emit->scratch = arena_new();
+	struct str verdict = arena_str(scratch, any_verdict(emit, where, candidates, count));
+	arena_free(emit->scratch);
+	emit->scratch = scratch;
+	return verdict;
 }

@@ -9,7 +9,7 @@
 #include "base/arena.h"
 #include "fuzz.h"
 
-enum { PATH_BYTES = 4096, MAX_INPUT_BYTES = 1 << 20, TIMEOUT_S = 60 };
+enum { PATH_BYTES = 4096, MAX_INPUT_BYTES = 1 << 24, TIMEOUT_S = 60 };
 
 static bool replay(const char *path)
 {

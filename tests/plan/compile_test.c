@@ -313,6 +313,62 @@ static bool lookup(void *user, struct str host, struct name_addresses *ret_addre
 	return db_known;
 }
 
+/* A route of one host with `count` header matches, on "/" or each on a path of its own. */
+static struct object *header_route(size_t i, bool own_paths, size_t count)
+{
+	struct object *object = bench_route(i, 1, 1);
+	struct http_rule *rule = object->http_route.rules;
+	struct arena *arena = object->arena;
+	object->http_route.hostnames[0] = STR("one.example.com");
+	rule->match_count = count;
+	rule->matches = arena_array(arena, count, sizeof(*rule->matches));
+	for (size_t k = 0; k < count; k++) {
+		struct http_match *match = &rule->matches[k];
+		match->path_type = MATCH_PREFIX;
+		match->path = own_paths ? arena_strf(arena, "/path-%zu-%zu", i, k) : STR("/");
+		match->header_count = 1;
+		match->headers = arena_array(arena, 1, sizeof(*match->headers));
+		match->headers[0].name = arena_strf(arena, "x-%zu-%zu", i, k);
+		match->headers[0].value = STR("v");
+	}
+	return object;
+}
+
+/* More conditions on a host than may be asked, under many keys: one finding a key, and work
+ * that follows what is asked, not what is there. */
+static void too_many_conditions(void **state)
+{
+	(void)state;
+	enum { ROUTES = 40, MATCHES = 64, MAX_FINDINGS = ROUTES / 2 * MATCHES + 1 };
+	struct store *store = store_new();
+	store_put(store, bench_gateway_class());
+	store_put(store, bench_gateway());
+	store_put(store, bench_service(0));
+	for (size_t i = 0; i < ROUTES; i++)
+		store_put(store, header_route(i, i % 2, MATCHES));
+	struct compiler *compiler = compiler_new(store);
+	compiler_mark_all(compiler);
+	changes_free(compile_pass(compiler, &options));
+	struct plan *plan = compiler_plan(compiler);
+	size_t lists;
+	const struct plan_entry *entries = plan_table(plan, PLAN_LIST, &lists);
+	assert_true(lists > MAX_LIST_SEGMENTS);
+	for (size_t i = 0; i < lists; i++)
+		assert_in_range(entries[i].value.n, 1, MAX_LIST_BYTES);
+	struct arena *arena = arena_new();
+	struct findings findings;
+	findings_init(&findings, arena);
+	compiler_findings(compiler, &findings);
+	size_t too_long = 0;
+	for (size_t i = 0; i < findings.count; i++)
+		too_long += str_is(findings.items[i].reason, "DecisionListTooLong");
+	assert_in_range(too_long, 1, MAX_FINDINGS);
+	arena_free(arena);
+	plan_free(plan);
+	compiler_free(compiler);
+	store_free(store);
+}
+
 static void names_of_backends(void **state)
 {
 	(void)state;
@@ -361,6 +417,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_slice_one_server),
 		cmocka_unit_test(many_routes_at_once),
+		cmocka_unit_test(too_many_conditions),
 		cmocka_unit_test(names_of_backends),
 		cmocka_unit_test(empty_again),
 		cmocka_unit_test(random_worlds),
