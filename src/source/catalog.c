@@ -37,7 +37,7 @@ struct slot {
 
 struct entry {
 	struct slot *slot; /* NULL: unknown kind, or not even a name could be read */
-	struct entry *next; /* in the slot */
+	struct entry *next, **link; /* in the slot; *link is this entry */
 	struct chunk *chunk;
 	size_t line; /* from the chunk's first line on */
 	struct sum sum;
@@ -407,6 +407,9 @@ static void link_entry(struct catalog *catalog, struct entry *entry)
 					      str_of(entry->parsed.name));
 		entry->slot = slot;
 		entry->next = slot->entries;
+		entry->link = &slot->entries;
+		if (entry->next)
+			entry->next->link = &entry->next;
 		slot->entries = entry;
 		mark_dirty(catalog, slot);
 	}
@@ -423,10 +426,9 @@ static void unlink_entry(struct catalog *catalog, struct entry *entry)
 	catalog->news |= entry->notes || entry->unknown;
 	if (!entry->slot)
 		return;
-	struct entry **at = &entry->slot->entries;
-	while (*at != entry)
-		at = &(*at)->next;
-	*at = entry->next;
+	*entry->link = entry->next;
+	if (entry->next)
+		entry->next->link = entry->link;
 	catalog->news |= entry->slot->entries != NULL; /* no duplicate any more */
 	mark_dirty(catalog, entry->slot);
 }
