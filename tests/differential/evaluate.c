@@ -100,6 +100,7 @@ struct message {
 	struct str host;      /* as sent */
 	bool has_host;
 	bool https_target; /* an absolute form with this scheme */
+	bool lacks_path;   /* as in "http://www.example.com?query" */
 	bool is_dubious; /* the RFCs forbid it, newer HAProxy refuses it, older ones pass it on */
 };
 
@@ -195,11 +196,8 @@ static bool read_target(struct message *message, struct str target)
 		return false;
 	message->target = target;
 	size_t query = str_chr(target, '?', 0);
-	request->path = str_sub(target, 0, query);
-	if (whole_server)
-		request->path = STR_NONE;
-	else if (query == 0) /* "http://www.example.com?query" */
-		request->path = STR("/");
+	request->path = whole_server ? STR_NONE : str_sub(target, 0, query);
+	message->lacks_path = query == 0;
 	request->query = str_sub(target, query + 1, target.n);
 	return true;
 }
@@ -457,8 +455,8 @@ static void add_origin(struct answers *answers, const struct message *message,
 	struct str path = target->path, query = str_sub(message->target,
 							  str_chr(message->target, '?', 0),
 							  message->target.n);
-	if (str_empty(path) && str_is(message->target, "*"))
-		path = message->target;
+	if (str_empty(path))
+		path = str_is(message->target, "*") ? message->target : STR("/");
 	sb_addf(&answers->text, "origin %u " STR_FMT " " STR_FMT STR_FMT, port,
 		STR_ARG(request->method), STR_ARG(path), STR_ARG(query));
 	add_request(answers, arena, message, rule, target);
@@ -537,6 +535,10 @@ static void answer_bytes(struct answers *answers, const struct world *world,
 		add_status(answers, 400);
 	} else {
 		answer(answers, world, message);
+		/* No path is the same as "/", and not all versions of HAProxy make it so. */
+		message->question.request.path = STR("/");
+		if (message->lacks_path)
+			answer(answers, world, message);
 		if (message->is_dubious)
 			add_status(answers, 400);
 	}

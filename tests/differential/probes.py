@@ -93,7 +93,8 @@ class Prober:
         path, queries = self.path(match), self.queries(match)
         target = path + ("?" + queries if queries is not None else "")
         method = match.get("method") or ("GET" if self.chance(0.7) else rng.choice(w.METHODS))
-        port, plain = self.place(places)
+        port, hostname = self.place(places)
+        plain = hostname.replace("*", rng.choice(["a", "www", "x.y", "b"]), 1)
         message = Message(method, target, self.host(plain), self.fields(match))
         for header in match.get("headers", []):
             if header["name"] == "host":
@@ -101,9 +102,13 @@ class Prober:
         for _ in range(rng.choice([0, 0, 0, 0, 0, 0, 0, 1, 1, 2])):
             self.spoil(message)
         message.odd |= not (message.target.isascii() and message.target.isprintable())
+        if message.method == "HEAD" and len(message.raw()) > 4000:
+            message.method = "GET" # the origin's echo would be too long for a header
         if message.odd: # who refuses it may not wait for a body
             message.body = b""
-        sni = rng.choice([plain] * 8 + [rng.choice(self.hosts), ""]) if w.PORTS[port] else None
+        sni = None
+        if w.PORTS[port]: # few names: each is a connection
+            sni = rng.choice([hostname.replace("*", "a", 1)] * 8 + [rng.choice(self.hosts), ""])
         probe = Probe(port, sni, message.method, message.raw())
         probe.alone = message.odd
         probe.last = message.version != "1.1"
@@ -132,13 +137,13 @@ class Prober:
     # ---- where to ----
 
     def place(self, places):
-        """A port and a host."""
+        """A port and a hostname."""
         port, hostname = self.rng.choice(places) if places else (None, None)
         if port is None or self.chance(0.05):
             port = self.rng.choice(self.ports)
         if hostname is None or self.chance(0.05):
             hostname = self.rng.choice(self.hosts)
-        return port, hostname.replace("*", self.rng.choice(["a", "www", "x.y", "b"]), 1)
+        return port, hostname
 
     def host(self, plain):
         host = self.rng.choice(HOST_FORMS) % plain

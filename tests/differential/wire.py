@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sends requests as they are, many on a connection, and says what came back in the words of
 tests/differential/evaluate.c."""
+import concurrent.futures
 import ssl
 
 import clients
 
-PIPELINED = 24
+CONNECTIONS = 4 # at once
+PIPELINED = 24 # requests on each
 TIMEOUT_S = 15
 
 
@@ -163,7 +165,9 @@ def ask(probes, ports):
     groups = {}
     for index, probe in enumerate(probes):
         groups.setdefault((probe.port, probe.sni, bool(probe.h2)), []).append((index, probe))
-    for (port, sni, over_h2), group in groups.items():
+
+    def talk(item):
+        (port, sni, over_h2), group = item
         try:
             (converse_h2 if over_h2 else converse)(ports[port], sni, group, answers)
         except OSError as error:
@@ -171,4 +175,7 @@ def ask(probes, ports):
             for index, _ in group:
                 answers[index] = answers[index] or (
                     "no handshake" if refused else "no connection: %s" % error)
+
+    with concurrent.futures.ThreadPoolExecutor(CONNECTIONS) as pool:
+        list(pool.map(talk, groups.items()))
     return answers

@@ -106,21 +106,14 @@ def narrower(one, other):
 class World:
     """One set of objects. `aims` has what requests can be aimed at."""
 
-    def __init__(self, rng, gateways, number):
+    def __init__(self, rng, gateways):
         self.rng = rng
-        self.number = number
         self.gateways = gateways
         self.aims = []
         self.backends = list(range(BACKENDS))
         rng.shuffle(self.backends)
         self.routes = self.make_routes()
-        self.objects = gateways.objects + self.grants() + self.routes + [self.marker()]
-
-    def marker(self):
-        return m.route(self.marker_name(), [m.rule("b0")], parents=[m.parent("zz-marker")])
-
-    def marker_name(self):
-        return "zz-world-%d" % self.number
+        self.objects = gateways.objects + self.grants() + self.routes
 
     def pick(self, items, most, least=0):
         return self.rng.sample(items, min(len(items), self.rng.randint(least, most)))
