@@ -54,9 +54,12 @@ struct worker {
 	pthread_t thread;
 };
 
-static int64_t now_ms(const struct worker *worker)
+/* Not the loop's time, which jumps with the system's clock. */
+static int64_t now_ms(void)
 {
-	return (int64_t)(ev_now(worker->loop) * 1000.0);
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
 static uint64_t clock_ns(void)
@@ -92,7 +95,7 @@ static void conn_want(struct conn *conn, int events)
  * bytes of the same step: that would let a peer stall for ever, byte by byte. */
 static void conn_set_deadline(struct conn *conn, unsigned seconds)
 {
-	conn->deadline_ms = now_ms(conn->worker) + (int64_t)seconds * 1000;
+	conn->deadline_ms = now_ms() + (int64_t)seconds * 1000;
 }
 
 enum io_status { IO_DONE, IO_AGAIN, IO_CLOSED };
@@ -161,7 +164,7 @@ static void conn_linger(struct conn *conn)
 {
 	shutdown(conn->io.fd, SHUT_WR);
 	conn->lingering = true;
-	conn->deadline_ms = now_ms(conn->worker) + LINGER_MS;
+	conn->deadline_ms = now_ms() + LINGER_MS;
 	conn_want(conn, EV_READ);
 }
 
@@ -315,7 +318,7 @@ static void log_errors(struct worker *worker)
 
 static void expire(struct worker *worker)
 {
-	int64_t now = now_ms(worker);
+	int64_t now = now_ms();
 	struct conn *next;
 	for (struct conn *conn = TAILQ_FIRST(&worker->conns); conn; conn = next) {
 		next = TAILQ_NEXT(conn, link);
@@ -367,7 +370,7 @@ static void on_stop(struct ev_loop *loop, struct ev_async *async, int events)
 	struct conn *next;
 	for (struct conn *conn = TAILQ_FIRST(&worker->conns); conn; conn = next) {
 		next = TAILQ_NEXT(conn, link);
-		int64_t latest = now_ms(worker) + LINGER_MS;
+		int64_t latest = now_ms() + LINGER_MS;
 		if (conn->deadline_ms > latest)
 			conn->deadline_ms = latest;
 		if (!conn->lingering)

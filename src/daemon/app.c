@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Several names often change together (one zone, one TTL). */
@@ -21,6 +22,13 @@
 
 const double histogram_bounds[HISTOGRAM_BUCKETS] = { 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
 						     0.25,  0.5,    1,	   2.5,	 5,	10 };
+
+double app_now_s(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
 
 void histogram_add(struct histogram *histogram, double seconds)
 {
@@ -85,7 +93,7 @@ static void count_applied(struct app *app, uint64_t sequence)
 	for (size_t i = 0; i < app->update_count; i++) {
 		if (app->updates[i].sequence <= sequence)
 			histogram_add(&app->apply_seconds,
-				      ev_time() - app->updates[i].at);
+				      app_now_s() - app->updates[i].at);
 		else
 			app->updates[kept++] = app->updates[i];
 	}
@@ -98,12 +106,11 @@ static void log_events(struct app *app)
 {
 	struct engine_event events[32];
 	size_t count = engine_events(app->engine, events, 32);
-	int64_t newest = app->last_event_ms;
 	for (size_t i = count; i > 0; i--) {
 		const struct engine_event *event = &events[i - 1];
-		if (event->at_ms <= app->last_event_ms)
+		if (event->number <= app->last_event)
 			continue;
-		newest = event->at_ms;
+		app->last_event = event->number;
 		bool routine = event->ok && strcmp(event->what, "apply") == 0;
 		log_about(!event->ok ? LOG_LEVEL_WARNING :
 				       routine ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
@@ -112,7 +119,6 @@ static void log_events(struct app *app)
 			  event->change_count, event->command_count,
 			  (long long)event->duration_ms);
 	}
-	app->last_event_ms = newest;
 }
 
 const char *app_not_ready(const struct app *app)
@@ -145,7 +151,7 @@ static void note_ready(struct app *app)
 	engine_stats(app->engine, &stats);
 	const struct haproxy_caps *caps = engine_caps(app->engine);
 	log_info("ready: HAProxy %u.%u.%u, pid %d, %.3f s after the start", caps->major,
-		 caps->minor, caps->patch, stats.haproxy_pid, ev_time() - app->started_at);
+		 caps->minor, caps->patch, stats.haproxy_pid, app_now_s() - app->started_at);
 	notify_send("READY=1\nSTATUS=%s\n",
 		    app->holding[0] ? app->holding : "HAProxy is what the manifests say");
 }
@@ -208,9 +214,9 @@ static struct changes *make_pass(struct app *app)
 		.lookup = dns_lookup,
 		.lookup_user = app->dns,
 	};
-	ev_tstamp begin = ev_time();
+	double begin = app_now_s();
 	struct changes *changes = compile_pass(app->compiler, &options);
-	histogram_add(&app->pass_seconds, ev_time() - begin);
+	histogram_add(&app->pass_seconds, app_now_s() - begin);
 	app->pass_count++;
 	app->change_count += changes->count;
 
@@ -238,7 +244,7 @@ static void send_changes(struct app *app, struct changes *changes, bool even_non
 		return;
 	app->updates = grow(app->updates, app->update_count, &app->update_capacity,
 			    sizeof(*app->updates));
-	app->updates[app->update_count++] = (struct app_update){ sequence, ev_time() };
+	app->updates[app->update_count++] = (struct app_update){ sequence, app_now_s() };
 }
 
 /* Servers that an operator drained stay so over restarts of ours. */
@@ -499,7 +505,7 @@ static void on_hup(struct ev_loop *loop, ev_signal *watcher, int revents)
 static void stop(struct app *app, enum engine_stop how)
 {
 	app->stopping = true;
-	app->stopping_at = ev_now(app->loop);
+	app->stopping_at = app_now_s();
 	files_source_free(app->files);
 	app->files = NULL;
 	ev_timer_stop(app->loop, &app->housekeeping);
@@ -517,7 +523,7 @@ static void on_term(struct ev_loop *loop, ev_signal *watcher, int revents)
 	struct app *app = watcher->data;
 	if (app->stopping) {
 		/* timeout(1) and terminals signal the process and its group: that is one wish. */
-		if (ev_now(loop) - app->stopping_at < SAME_SIGNAL_S)
+		if (app_now_s() - app->stopping_at < SAME_SIGNAL_S)
 			return;
 		log_warning("second signal: leaving at once");
 		ev_break(loop, EVBREAK_ALL);
@@ -679,8 +685,7 @@ int app_run(const struct app_options *options)
 	struct error err;
 	signal(SIGPIPE, SIG_IGN);
 	app.loop = ev_default_loop(0);
-	app.started_at = ev_time();
-	app.last_event_ms = (int64_t)(app.started_at * 1000) - 1;
+	app.started_at = app_now_s();
 	if (!make_parts(&app, &err)) {
 		log_error("%s", err.text);
 		return finish(&app);

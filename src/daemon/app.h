@@ -52,7 +52,7 @@ struct app_waiter {
 
 struct app_update { /* sent to the engine, not applied yet */
 	uint64_t sequence;
-	ev_tstamp at;
+	double at; /* app_now_s() */
 };
 
 struct control;
@@ -74,7 +74,7 @@ struct app {
 	bool accept_all; /* SIGHUP: what the source has counts, even nothing */
 	bool ready;	 /* has been */
 	bool stopping, upgrading;
-	ev_tstamp stopping_at;
+	double stopping_at; /* app_now_s() */
 	char holding[320]; /* why the last-good plan is served; "": it is not */
 	char trouble[320]; /* the last failure of an apply; "": none */
 
@@ -86,8 +86,8 @@ struct app {
 
 	uint64_t pass_count, change_count;
 	struct histogram pass_seconds, apply_seconds;
-	ev_tstamp started_at;
-	int64_t last_event_ms;
+	double started_at; /* app_now_s() */
+	uint64_t last_event; /* of the engine that was logged */
 	struct map *known_findings; /* texts that were logged */
 	uint64_t logged_pass;	    /* the pass whose findings were logged; UINT64_MAX: none */
 
@@ -98,6 +98,9 @@ struct app {
 /* Runs until stopped; returns the exit status. With SIGUSR2 it does not return: the process
  * becomes the new binary. */
 int app_run(const struct app_options *options);
+
+/* Seconds that never jump, unlike ev_time() and ev_now(). */
+double app_now_s(void);
 
 /* "" when ready; else one sentence why not. */
 const char *app_not_ready(const struct app *app);

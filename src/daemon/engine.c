@@ -38,7 +38,10 @@ void engine_set_state(struct engine *engine, enum engine_state state)
 void engine_event(struct engine *engine, const char *what, bool ok, const char *fmt, ...)
 {
 	struct engine_event *event = &engine->events[engine->event_count++ % MAX_EVENTS];
-	*event = (struct engine_event){ .at_ms = clock_ms(CLOCK_REALTIME), .what = what, .ok = ok };
+	*event = (struct engine_event){ .number = engine->event_count,
+					.at_ms = clock_ms(CLOCK_REALTIME),
+					.what = what,
+					.ok = ok };
 	va_list args;
 	va_start(args, fmt);
 	vsnprintf(event->reason, sizeof(event->reason), fmt, args);

@@ -43,6 +43,7 @@ enum engine_state {
 
 /* One applied update, for `tidectl timeline` and metrics. */
 struct engine_event {
+	uint64_t number;        /* 1, 2, 3...: the clock may jump */
 	int64_t at_ms;          /* wall clock */
 	const char *what;       /* "start", "apply", "reload", "repair", "restart", ... */
 	char reason[160];       /* for reloads, repairs, restarts; and errors */

@@ -158,7 +158,7 @@ static void process_metrics(const struct app *app, struct sb *out)
 	overrides_servers(app->overrides, &servers);
 	number(out, "overrides", "gauge", "Overrides by tidectl in force.", weights + servers);
 	head(out, "uptime_seconds", "gauge", "Seconds since the start of tidegate.");
-	sb_addf(out, "tidegate_uptime_seconds %.3f\n", ev_time() - app->started_at);
+	sb_addf(out, "tidegate_uptime_seconds %.3f\n", app_now_s() - app->started_at);
 }
 
 static bool agent_name(struct str name)

@@ -122,7 +122,7 @@ static void wait_for_jobs(struct writer *writer)
 {
 	if (writer->failing) {
 		struct timespec until;
-		clock_gettime(CLOCK_REALTIME, &until);
+		clock_gettime(CLOCK_MONOTONIC, &until);
 		until.tv_sec += RETRY_S;
 		pthread_cond_timedwait(&writer->more, &writer->lock, &until);
 		return;
@@ -176,7 +176,11 @@ struct writer *writer_new(struct ev_loop *loop, writer_state_fn state, void *use
 	writer->user = user;
 	writer->jobs = map_new();
 	pthread_mutex_init(&writer->lock, NULL);
-	pthread_cond_init(&writer->more, NULL);
+	pthread_condattr_t clock;
+	pthread_condattr_init(&clock);
+	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+	pthread_cond_init(&writer->more, &clock);
+	pthread_condattr_destroy(&clock);
 	ev_async_init(&writer->wake, on_wake);
 	writer->wake.data = writer;
 	ev_async_start(loop, &writer->wake);

@@ -57,6 +57,17 @@ static void learn_place(struct readback *rb, struct str backend, bool listed)
 	}
 }
 
+/* A spare that was taken by a command which never arrived. */
+static void repair_spare(struct readback *rb, struct arena *arena, struct str backend)
+{
+	static const struct str file = STR_INIT("spare.map");
+	struct str name = state_live_name(rb->state, arena, backend);
+	found(rb, "map " STR_FMT " " STR_FMT ": HAProxy has nothing, plan has " STR_FMT,
+	      STR_ARG(file), STR_ARG(backend), STR_ARG(name));
+	if (rb->commands)
+		command_map_add(rb->commands, rb->state, file, backend, name);
+}
+
 static void repair_place(struct readback *rb, struct str backend)
 {
 	if (state_find_place(rb->state, backend) || !rb->commands)
@@ -97,13 +108,20 @@ bool readback_backends(struct readback *rb, struct str backends, struct str spar
 		   reply_map(arena, spares, &entries, &entry_count, err));
 	if (ok && map_count(listed) == 0)
 		ok = error_set(err, ERR_PROTO, "'show backend' lists nothing");
-	for (size_t i = 0; ok && i < entry_count; i++)
+	struct map *lent = map_new();
+	for (size_t i = 0; ok && i < entry_count; i++) {
 		learn_spare(rb, &entries[i]);
+		map_put(lent, entries[i].key, lent);
+	}
 	struct map_entry *at = ok ? map_first(rb->state->tables[PLAN_BACKEND]) : NULL;
 	for (; at; at = map_next(at)) {
 		learn_place(rb, map_key(at), map_get(listed, map_key(at)) != NULL);
+		const struct place *place = state_find_place(rb->state, map_key(at));
+		if (place && place->kind == PLACE_SPARE && !map_get(lent, map_key(at)))
+			repair_spare(rb, arena, map_key(at));
 		repair_place(rb, map_key(at));
 	}
+	map_free(lent, NULL);
 	if (ok && rb->strays)
 		find_strays(rb, lines, count);
 	map_free(listed, NULL);

@@ -105,11 +105,15 @@ class Relay:
             haproxy.sendall(text)
             return b"".join(iter(lambda: haproxy.recv(65536), b""))
 
+    @staticmethod
+    def pass_on(text, forward):
+        return forward(text)
+
     def serve(self, client):
         with client:
             try:
                 text = self.receive(client)
-                behaviour = self.behaviour or (lambda text, forward: forward(text))
+                behaviour = self.behaviour or self.pass_on
                 answer = behaviour(text, self.forward) if text else None
                 if answer is not None:
                     client.sendall(answer)

@@ -7,7 +7,7 @@ import pytest
 
 import relay
 import world
-from helpers import RECOVERY_S, differences, ready
+from helpers import RECOVERY_S, differences
 from tidegate import eventually, free_port
 from traffic import Traffic
 
@@ -61,7 +61,7 @@ def test_controller_killed_at_every_command(worlds, origins):
             world.allow(probes, now, after)
             killer.arm((kills + whole) // 2)
             world.write(worlds, origins, after)
-            eventually(lambda: killer.killed.is_set() or settled(worlds, probes, after),
+            eventually(lambda: killer.killed.is_set() or world.is_live(worlds, after),
                        what="apply of %s" % after)
             if killer.killed.is_set():
                 kills += 1
@@ -80,11 +80,3 @@ def test_controller_killed_at_every_command(worlds, origins):
     traffic.verify()
     assert kills > 100, "the applies have only %d commands" % kills
     assert slowest < RECOVERY_S
-
-
-def settled(gate, probes, name):
-    """Whether all of that world is live."""
-    return ready(gate) and all(
-        gate.get(probe.target, host=probe.host, headers=probe.headers).origin in want.allowed or
-        404 in want.allowed
-        for probe, want in zip(probes, world.probes(name)))

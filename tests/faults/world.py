@@ -96,3 +96,11 @@ def allow(probes_in_use, *worlds):
     """From now on the answers of these worlds are right."""
     for probe, *answers in zip(probes_in_use, *(probes(world) for world in worlds)):
         probe.allowed = set().union(*(answer.allowed for answer in answers))
+
+
+def is_live(gate, name):
+    """Whether every probe gets the answer of that world."""
+    def right(probe):
+        answer = gate.get(probe.target, host=probe.host, headers=probe.headers)
+        return (answer.origin or answer.status) in probe.allowed
+    return all(right(probe) for probe in probes(name))

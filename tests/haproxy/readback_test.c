@@ -204,6 +204,15 @@ static void backends(void **state)
 	expect(&f, 0, "");
 	end(&f);
 
+	/* A spare that HAProxy was never told of. */
+	begin(&f, "2.6.12");
+	state_set_spares(f.rb.state, 4);
+	state_drop_place(f.rb.state, STR("default.a.80"));
+	state_set_place(f.rb.state, STR("default.a.80"), PLACE_SPARE, 3);
+	assert_true(readback_backends(&f.rb, STR("# name\nspare-3\n\n"), STR("\n"), &err));
+	expect(&f, 1, "add map /run/tg/maps/spare.map default.a.80 spare-3\n");
+	end(&f);
+
 	/* Backends that a controller could not delete any more. */
 	static const struct {
 		const char *version, *listed, *spares;
