@@ -191,6 +191,18 @@ void *arena_array(struct arena *arena, size_t count, size_t size_bytes)
 	return arena_alloc(arena, count * size_bytes);
 }
 
+void *arena_grow(struct arena *arena, void *array, size_t count, size_t *capacity,
+		 size_t element_bytes)
+{
+	if (count < *capacity)
+		return array;
+	*capacity = *capacity ? *capacity * 2 : 8;
+	void *wider = arena_array(arena, *capacity, element_bytes);
+	if (count)
+		memcpy(wider, array, count * element_bytes);
+	return wider;
+}
+
 struct str arena_str(struct arena *arena, struct str s)
 {
 	char *copy = alloc_text(arena, s.n + 1);

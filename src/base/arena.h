@@ -27,6 +27,10 @@ void *arena_alloc(struct arena *arena, size_t size_bytes);
 /* count * size_bytes, zeroed; ends the process on overflow. */
 void *arena_array(struct arena *arena, size_t count, size_t size_bytes);
 
+/* grow() for an array in the arena: what is outgrown stays until the arena is freed. */
+void *arena_grow(struct arena *arena, void *array, size_t count, size_t *capacity,
+		 size_t element_bytes);
+
 /* A copy with a NUL behind it. */
 struct str arena_str(struct arena *arena, struct str s);
 struct str arena_strf(struct arena *arena, const char *fmt, ...) printf_like(2, 3);

@@ -2,7 +2,7 @@
 /* Filters of an HTTPRoute: one list, at a rule or at a backendRef. */
 #include "decode/kinds.h"
 
-/* Row i of type_names and union_fields belong together. */
+/* Row i of type_names and filter_fields belong together. */
 enum {
 	TYPE_REQUEST_HEADERS = 0,
 	TYPE_RESPONSE_HEADERS,
@@ -27,7 +27,7 @@ static const char *const type_names[TYPE_COUNT + 1] = {
 	NULL,
 };
 
-static const char *const union_fields[TYPE_COUNT] = {
+static const char *const filter_fields[] = {
 	"requestHeaderModifier",
 	"responseHeaderModifier",
 	"requestMirror",
@@ -36,6 +36,8 @@ static const char *const union_fields[TYPE_COUNT] = {
 	"extensionRef",
 	"cors",
 	"externalAuth",
+	"type",
+	NULL,
 };
 
 static const enum filter_type model_types[TYPE_COUNT] = {
@@ -206,7 +208,7 @@ static bool check_union(const struct node *node, int type)
 	bool is_there = false;
 
 	for (int i = 0; i < TYPE_COUNT; i++) {
-		struct node field = node_field(node, union_fields[i]);
+		struct node field = node_field(node, filter_fields[i]);
 
 		if (i == type && !node_is_set(&field))
 			node_error(&field, REASON_REQUIRED, "is required when type is %s",
@@ -226,7 +228,7 @@ static void read_members(const struct node *filter_node, int type, struct filter
 	static const char *const redirect_fields[] = { "scheme", "hostname",   "path",
 						       "port",   "statusCode", NULL };
 	static const char *const rewrite_fields[] = { "hostname", "path", NULL };
-	const char *key = union_fields[type];
+	const char *key = filter_fields[type];
 	struct node node;
 
 	switch (filter->type) {
@@ -262,19 +264,10 @@ static void read_members(const struct node *filter_node, int type, struct filter
 /* Returns the row of its type, or -1. */
 static int read_filter(const struct node *node, struct filter *filter)
 {
-	static const char *const fields[] = { "type",
-					      "requestHeaderModifier",
-					      "responseHeaderModifier",
-					      "requestMirror",
-					      "requestRedirect",
-					      "urlRewrite",
-					      "extensionRef",
-					      "cors",
-					      "externalAuth",
-					      NULL };
 	int type;
 
-	if (!node_is_object(node, fields) || (type = read_enum(node, "type", type_names, -1)) < 0)
+	if (!node_is_object(node, filter_fields) ||
+	    (type = read_enum(node, "type", type_names, -1)) < 0)
 		return -1;
 	filter->type = model_types[type];
 	filter->type_name = str_of(type_names[type]);

@@ -14,15 +14,8 @@ void findings_init(struct findings *findings, struct arena *arena)
 
 static struct finding *append(struct findings *findings, enum severity severity)
 {
-	if (findings->count == findings->capacity) {
-		size_t capacity = findings->capacity ? findings->capacity * 2 : 8;
-		struct finding *items = arena_array(findings->arena, capacity, sizeof(*items));
-
-		if (findings->count)
-			memcpy(items, findings->items, findings->count * sizeof(*items));
-		findings->items = items;
-		findings->capacity = capacity;
-	}
+	findings->items = arena_grow(findings->arena, findings->items, findings->count,
+				     &findings->capacity, sizeof(*findings->items));
 	if (severity == SEVERITY_ERROR)
 		findings->error_count++;
 	return &findings->items[findings->count++];

@@ -27,14 +27,8 @@ static struct str copy(struct arena *arena, struct str s)
 void changes_add(struct changes *changes, enum change_op op, enum plan_table table,
 		 struct str key, struct str value, struct str old)
 {
-	if (changes->count == changes->capacity) {
-		size_t capacity = changes->capacity ? changes->capacity * 2 : 8;
-		struct change *items = arena_array(changes->arena, capacity, sizeof(*items));
-		if (changes->count)
-			memcpy(items, changes->items, changes->count * sizeof(*items));
-		changes->items = items;
-		changes->capacity = capacity;
-	}
+	changes->items = arena_grow(changes->arena, changes->items, changes->count,
+				    &changes->capacity, sizeof(*changes->items));
 	changes->items[changes->count++] = (struct change){
 		.op = op,
 		.table = table,

@@ -31,14 +31,8 @@ static struct header_op *op_find(struct header_ops *ops, bool response, struct s
 
 static void op_append(struct header_ops *ops, const struct header_op *op)
 {
-	if (ops->count == ops->capacity) {
-		size_t capacity = ops->capacity ? ops->capacity * 2 : 16;
-		struct header_op *items = arena_array(ops->arena, capacity, sizeof(*items));
-		if (ops->count)
-			memcpy(items, ops->items, ops->count * sizeof(*items));
-		ops->items = items;
-		ops->capacity = capacity;
-	}
+	ops->items = arena_grow(ops->arena, ops->items, ops->count, &ops->capacity,
+				sizeof(*ops->items));
 	ops->items[ops->count++] = *op;
 }
 

@@ -86,13 +86,8 @@ static void cover(struct arena *arena, struct split *split, uint64_t from, uint6
 {
 	while (from < to) {
 		uint64_t block = block_at(from, to);
-		if (split->count == *capacity) {
-			struct split_entry *more =
-				arena_array(arena, *capacity * 2, sizeof(*split->entries));
-			memcpy(more, split->entries, split->count * sizeof(*more));
-			split->entries = more;
-			*capacity *= 2;
-		}
+		split->entries = arena_grow(arena, split->entries, split->count, capacity,
+					    sizeof(*split->entries));
 		split->entries[split->count++] = (struct split_entry){
 			.digits = arena_strf(arena, "%llu",
 					     (unsigned long long)((split->offset + from) / block)),
