@@ -439,13 +439,12 @@ bool engine_override_server(struct engine *engine, struct str backend, struct st
 	struct arena *arena = arena_new();
 	struct str prefix = arena_strf(arena, STR_FMT "/" STR_FMT, STR_ARG(backend), STR_ARG(server));
 	size_t found = 0;
-	struct map_entry *at = map_first(engine->state->tables[PLAN_SERVER]);
-	for (; at; at = map_next(at)) {
-		bool wanted = str_empty(server) ? str_starts(map_key(at), prefix) :
-						  str_eq(map_key(at), prefix);
-		if (!wanted)
-			continue;
-		set_override(engine, map_key(at), state);
+	const struct texts *servers = engine->state->tables[PLAN_SERVER];
+	for (size_t i = texts_find(servers, prefix); i < texts_count(servers); i++) {
+		struct str key = texts_key(servers, i);
+		if (str_empty(server) ? !str_starts(key, prefix) : !str_eq(key, prefix))
+			break;
+		set_override(engine, key, state);
 		found++;
 	}
 	arena_free(arena);

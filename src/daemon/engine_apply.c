@@ -122,11 +122,11 @@ static void lower_certificate(struct lowering *l, const struct change *change)
 	else
 		command_cert_set(engine->commands, path, pem);
 	engine_write_cert(engine, path, pem);
-	struct map_entry *at = map_first(state->tables[PLAN_DEFAULT_CERT]);
-	for (; at; at = map_next(at)) {
-		if (!str_eq(*(struct str *)map_value(at), change->key))
+	const struct texts *defaults = state->tables[PLAN_DEFAULT_CERT];
+	for (size_t i = 0; i < texts_count(defaults); i++) {
+		if (!str_eq(texts_value(defaults, i), change->key))
 			continue;
-		path = render_default_path(state, l->arena, map_key(at));
+		path = render_default_path(state, l->arena, texts_key(defaults, i));
 		command_cert_set(engine->commands, path, pem);
 		engine_write_cert(engine, path, pem);
 	}

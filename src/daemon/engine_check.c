@@ -95,32 +95,33 @@ static void add_tls_steps(struct engine *engine)
 {
 	struct state *state = engine->state;
 	struct check *check = engine->check;
-	size_t i = 0;
-	if (map_count(state->tables[PLAN_CERTIFICATE]) == 0 &&
-	    map_count(state->tables[PLAN_DEFAULT_CERT]) == 0)
+	const struct texts *certs = state->tables[PLAN_CERTIFICATE];
+	const struct texts *defaults = state->tables[PLAN_DEFAULT_CERT];
+	const struct texts *frontends = state->tables[PLAN_FRONTEND];
+	size_t n = 0;
+	if (texts_count(certs) == 0 && texts_count(defaults) == 0)
 		return;
 	add_step(check, STEP_CERTS, STR("show ssl cert\n"));
-	struct map_entry *at = map_first(state->tables[PLAN_CERTIFICATE]);
-	for (; at; at = map_next(at)) {
-		if (due(engine, i++))
-			add_cert_step(engine, render_cert_path(state, check->arena, map_key(at)),
-				      map_key(at));
+	for (size_t i = 0; i < texts_count(certs); i++) {
+		struct str name = texts_key(certs, i);
+		if (due(engine, n++))
+			add_cert_step(engine, render_cert_path(state, check->arena, name), name);
 	}
-	for (at = map_first(state->tables[PLAN_DEFAULT_CERT]); at; at = map_next(at)) {
-		if (state_frontend_served(state, map_key(at)) && due(engine, i++))
-			add_cert_step(engine, render_default_path(state, check->arena, map_key(at)),
-				      *(struct str *)map_value(at));
+	for (size_t i = 0; i < texts_count(defaults); i++) {
+		struct str frontend = texts_key(defaults, i);
+		if (state_frontend_served(state, frontend) && due(engine, n++))
+			add_cert_step(engine, render_default_path(state, check->arena, frontend),
+				      texts_value(defaults, i));
 	}
-	for (at = map_first(state->tables[PLAN_FRONTEND]); at; at = map_next(at)) {
-		struct frontend_value frontend;
-		if (!state_frontend_served(state, map_key(at)) ||
-		    !frontend_parse(*(struct str *)map_value(at), &frontend) || !frontend.https ||
-		    !due(engine, i++))
+	for (size_t i = 0; i < texts_count(frontends); i++) {
+		struct str frontend = texts_key(frontends, i);
+		if (!state_frontend_served(state, frontend) ||
+		    !state_frontend_is_https(state, frontend) || !due(engine, n++))
 			continue;
-		struct str list = render_crt_list_path(state, check->arena, map_key(at));
+		struct str list = render_crt_list_path(state, check->arena, frontend);
 		add_step(check, STEP_CRT_LIST,
 			 arena_strf(check->arena, "show ssl crt-list " STR_FMT "\n",
-				    STR_ARG(list)))->name = map_key(at);
+				    STR_ARG(list)))->name = frontend;
 	}
 }
 

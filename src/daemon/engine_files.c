@@ -106,18 +106,18 @@ static bool put_plan(struct engine *engine, bool now, struct error *err)
 static bool put_crt_lists(struct engine *engine, bool now, struct error *err)
 {
 	struct arena *arena = arena_new();
-	struct map_entry *at = map_first(engine->state->tables[PLAN_FRONTEND]);
+	const struct texts *frontends = engine->state->tables[PLAN_FRONTEND];
 	bool done = true;
-	for (; done && at; at = map_next(at)) {
+	for (size_t i = 0; done && i < texts_count(frontends); i++) {
 		struct sb sb;
 		struct frontend_value frontend;
-		if (!frontend_parse(*(struct str *)map_value(at), &frontend) || !frontend.https)
+		struct str name = texts_key(frontends, i);
+		if (!frontend_parse(texts_value(frontends, i), &frontend) || !frontend.https)
 			continue;
 		sb_init(&sb, MAX_FILE_BYTES);
-		render_crt_list(engine->state, map_key(at), &sb);
-		done = put(engine, now,
-			   render_crt_list_path(engine->state, arena, map_key(at)).p, sb_str(&sb),
-			   FILE_MODE, false, err);
+		render_crt_list(engine->state, name, &sb);
+		done = put(engine, now, render_crt_list_path(engine->state, arena, name).p,
+			   sb_str(&sb), FILE_MODE, false, err);
 		sb_fini(&sb);
 	}
 	arena_free(arena);
@@ -146,20 +146,19 @@ static bool put_certs(struct engine *engine, struct error *err)
 {
 	struct arena *arena = arena_new();
 	bool done = true;
-	struct map_entry *at = map_first(engine->state->tables[PLAN_CERTIFICATE]);
-	for (; done && at; at = map_next(at)) {
-		struct str pem;
-		if (engine_pem(engine, map_key(at), &pem))
-			done = file_replace(render_cert_path(engine->state, arena, map_key(at)).p,
-					    pem, KEY_MODE, false, err);
+	const struct texts *certs = engine->state->tables[PLAN_CERTIFICATE];
+	const struct texts *defaults = engine->state->tables[PLAN_DEFAULT_CERT];
+	for (size_t i = 0; done && i < texts_count(certs); i++) {
+		struct str pem, name = texts_key(certs, i);
+		if (engine_pem(engine, name, &pem))
+			done = file_replace(render_cert_path(engine->state, arena, name).p, pem,
+					    KEY_MODE, false, err);
 	}
-	at = map_first(engine->state->tables[PLAN_DEFAULT_CERT]);
-	for (; done && at; at = map_next(at)) {
-		struct str pem;
-		if (engine_pem(engine, *(struct str *)map_value(at), &pem))
-			done = file_replace(
-				render_default_path(engine->state, arena, map_key(at)).p, pem,
-				KEY_MODE, false, err);
+	for (size_t i = 0; done && i < texts_count(defaults); i++) {
+		struct str pem, frontend = texts_key(defaults, i);
+		if (engine_pem(engine, texts_value(defaults, i), &pem))
+			done = file_replace(render_default_path(engine->state, arena, frontend).p,
+					    pem, KEY_MODE, false, err);
 	}
 	arena_free(arena);
 	return done;
@@ -345,12 +344,13 @@ static void block_frontend(struct engine *engine, struct str name, struct str ad
 
 void engine_test_binds(struct engine *engine)
 {
-	struct map_entry *at = map_first(engine->state->tables[PLAN_FRONTEND]);
-	for (; at; at = map_next(at)) {
+	const struct texts *frontends = engine->state->tables[PLAN_FRONTEND];
+	for (size_t i = 0; i < texts_count(frontends); i++) {
+		struct str name = texts_key(frontends, i);
 		struct frontend_value frontend;
 		uint64_t port = 0;
 		int failed = 0;
-		if (!frontend_parse(*(struct str *)map_value(at), &frontend) ||
+		if (!frontend_parse(texts_value(frontends, i), &frontend) ||
 		    !str_u64(frontend.port, 65535, &port))
 			continue;
 		struct str rest = frontend.addresses, address = STR_NONE;
@@ -359,9 +359,9 @@ void engine_test_binds(struct engine *engine)
 			failed = try_bind(address, (uint16_t)port);
 		}
 		if (failed)
-			block_frontend(engine, map_key(at), address, frontend.port, failed);
+			block_frontend(engine, name, address, frontend.port, failed);
 		else
-			state_del_str(engine->state->blocked, map_key(at));
+			state_del_str(engine->state->blocked, name);
 	}
 }
 

@@ -118,19 +118,19 @@ static struct str base64(struct arena *arena, struct str data)
 	return (struct str){ (const char *)text, (size_t)n };
 }
 
-/* The blob of sorted[from, to), which all belong to one group. */
-static struct str encode_group(struct arena *arena, struct map_entry **sorted, size_t from,
+/* The blob of headers[from, to), which all belong to one group. */
+static struct str encode_group(struct arena *arena, const struct texts *headers, size_t from,
 			       size_t to)
 {
 	struct sb sb;
 	sb_init(&sb, 1 << 20);
-	struct str group = header_group(map_key(sorted[from]));
+	struct str group = header_group(texts_key(headers, from));
 	bool del = str_ends(group, STR("/del"));
 	for (size_t i = from; i < to; i++) {
-		struct str key = map_key(sorted[i]);
+		struct str key = texts_key(headers, i);
 		add_block(&sb, str_sub(key, group.n + 1, key.n));
 		if (!del)
-			add_block(&sb, *(struct str *)map_value(sorted[i]));
+			add_block(&sb, texts_value(headers, i));
 	}
 	sb_add(&sb, del ? (struct str){ "\0", 1 } : (struct str){ "\0\0", 2 });
 	struct str blob = base64(arena, sb_str(&sb));
@@ -138,27 +138,23 @@ static struct str encode_group(struct arena *arena, struct map_entry **sorted, s
 	return blob;
 }
 
-static size_t group_end(struct map_entry **sorted, size_t count, size_t from)
+static size_t group_end(const struct texts *headers, size_t from)
 {
-	struct str group = header_group(map_key(sorted[from]));
+	struct str group = header_group(texts_key(headers, from));
 	size_t to = from + 1;
-	while (to < count && str_eq(header_group(map_key(sorted[to])), group))
+	while (to < texts_count(headers) && str_eq(header_group(texts_key(headers, to)), group))
 		to++;
 	return to;
 }
 
 struct str state_header_blob(const struct state *state, struct arena *arena, struct str group)
 {
-	struct str blob = STR_NONE;
-	size_t count = map_count(state->tables[PLAN_HEADER]);
-	struct map_entry **sorted = map_sorted(state->tables[PLAN_HEADER]);
-	for (size_t from = 0, to; from < count && str_empty(blob); from = to) {
-		to = group_end(sorted, count, from);
-		if (str_eq(header_group(map_key(sorted[from])), group))
-			blob = encode_group(arena, sorted, from, to);
-	}
-	free(sorted);
-	return blob;
+	const struct texts *headers = state->tables[PLAN_HEADER];
+	size_t from = texts_find(headers, arena_strf(arena, STR_FMT "/", STR_ARG(group)));
+	if (from == texts_count(headers) ||
+	    !str_eq(header_group(texts_key(headers, from)), group))
+		return STR_NONE;
+	return encode_group(arena, headers, from, group_end(headers, from));
 }
 
 /* ---- image ---- */
@@ -207,14 +203,15 @@ static void add_empty_maps(struct image *image, struct map *index, const struct 
 			image_map_of(image, index, str_of(fixed[i]));
 	}
 	static const char *const own[] = { "routes", "wildcards", "listeners" };
-	struct map_entry *entry = map_first(state->tables[PLAN_FRONTEND]);
-	for (; entry; entry = map_next(entry)) {
-		if (map_get(state->blocked, map_key(entry)))
+	const struct texts *frontends = state->tables[PLAN_FRONTEND];
+	for (size_t f = 0; f < texts_count(frontends); f++) {
+		struct str frontend = texts_key(frontends, f);
+		if (map_get(state->blocked, frontend))
 			continue;
-		size_t own_count = state_frontend_is_https(state, map_key(entry)) ? 3 : 2;
+		size_t own_count = state_frontend_is_https(state, frontend) ? 3 : 2;
 		for (size_t i = 0; i < own_count; i++) {
 			struct str file = arena_strf(image->arena, STR_FMT ".%s.map",
-						     STR_ARG(map_key(entry)), own[i]);
+						     STR_ARG(frontend), own[i]);
 			if (str_empty(only) || str_eq(only, file))
 				image_map_of(image, index, file);
 		}
@@ -224,12 +221,12 @@ static void add_empty_maps(struct image *image, struct map *index, const struct 
 static void add_table(struct image *image, struct map *index, const struct state *state,
 		      enum plan_table table, struct str only)
 {
-	struct map_entry *at = map_first(state->tables[table]);
-	for (; at; at = map_next(at)) {
+	const struct texts *lines = state->tables[table];
+	for (size_t i = 0; i < texts_count(lines); i++) {
 		struct str file;
 		struct image_entry entry;
-		struct str value = *(struct str *)map_value(at);
-		if (!state_lower(state, image->arena, table, map_key(at), value, &file, &entry))
+		if (!state_lower(state, image->arena, table, texts_key(lines, i),
+				 texts_value(lines, i), &file, &entry))
 			continue;
 		if (str_empty(only) || str_eq(only, file))
 			image_add(image_map_of(image, index, file), entry);
@@ -251,15 +248,13 @@ static void add_spares(struct image *image, struct map *index, const struct stat
 
 static void add_header_blobs(struct image *image, struct map *index, const struct state *state)
 {
-	size_t count = map_count(state->tables[PLAN_HEADER]);
-	struct map_entry **sorted = map_sorted(state->tables[PLAN_HEADER]);
-	for (size_t from = 0, to; from < count; from = to) {
-		to = group_end(sorted, count, from);
-		struct image_entry entry = { header_group(map_key(sorted[from])),
-					     encode_group(image->arena, sorted, from, to) };
+	const struct texts *headers = state->tables[PLAN_HEADER];
+	for (size_t from = 0, to; from < texts_count(headers); from = to) {
+		to = group_end(headers, from);
+		struct image_entry entry = { header_group(texts_key(headers, from)),
+					     encode_group(image->arena, headers, from, to) };
 		image_add(image_map_of(image, index, STR("headers.map")), entry);
 	}
-	free(sorted);
 }
 
 struct image *image_new(const struct state *state, struct str only)

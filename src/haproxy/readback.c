@@ -113,13 +113,14 @@ bool readback_backends(struct readback *rb, struct str backends, struct str spar
 		learn_spare(rb, &entries[i]);
 		map_put(lent, entries[i].key, lent);
 	}
-	struct map_entry *at = ok ? map_first(rb->state->tables[PLAN_BACKEND]) : NULL;
-	for (; at; at = map_next(at)) {
-		learn_place(rb, map_key(at), map_get(listed, map_key(at)) != NULL);
-		const struct place *place = state_find_place(rb->state, map_key(at));
-		if (place && place->kind == PLACE_SPARE && !map_get(lent, map_key(at)))
-			repair_spare(rb, arena, map_key(at));
-		repair_place(rb, map_key(at));
+	const struct texts *wanted = rb->state->tables[PLAN_BACKEND];
+	for (size_t i = 0; ok && i < texts_count(wanted); i++) {
+		struct str backend = texts_key(wanted, i);
+		learn_place(rb, backend, map_get(listed, backend) != NULL);
+		const struct place *place = state_find_place(rb->state, backend);
+		if (place && place->kind == PLACE_SPARE && !map_get(lent, backend))
+			repair_spare(rb, arena, backend);
+		repair_place(rb, backend);
 	}
 	map_free(lent, NULL);
 	if (ok && rb->strays)
@@ -243,12 +244,12 @@ bool readback_servers(struct readback *rb, struct str reply, struct error *err)
 	struct map *seen = map_new();
 	for (size_t i = 0; ok && i < count; i++)
 		compare_live_server(rb, seen, arena, &servers[i]);
-	struct map_entry *at = ok ? map_first(rb->state->tables[PLAN_SERVER]) : NULL;
-	for (; at; at = map_next(at)) {
+	const struct texts *wanted = rb->state->tables[PLAN_SERVER];
+	for (size_t i = 0; ok && i < texts_count(wanted); i++) {
 		struct server_value want;
-		struct str value = *(struct str *)map_value(at);
-		if (!map_get(seen, map_key(at)) && server_parse(value, &want))
-			missing_server(rb, map_key(at), value);
+		struct str key = texts_key(wanted, i), value = texts_value(wanted, i);
+		if (!map_get(seen, key) && server_parse(value, &want))
+			missing_server(rb, key, value);
 	}
 	map_free(seen, NULL);
 	arena_free(arena);

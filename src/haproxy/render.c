@@ -12,8 +12,6 @@ struct render {
 	struct str frontend; /* being rendered */
 	struct frontend_value value;
 	struct str backend;
-	struct map_entry **servers; /* all, sorted */
-	size_t server_count;
 	bool schema_only; /* leave out what may differ without harm */
 };
 
@@ -116,9 +114,9 @@ static struct str header_triple(struct str key)
 static struct map_entry **header_triples(const struct state *state, struct map **ret_map)
 {
 	struct map *triples = map_new();
-	struct map_entry *at = map_first(state->tables[PLAN_HEADER]);
-	for (; at; at = map_next(at))
-		map_put(triples, header_triple(map_key(at)), triples);
+	const struct texts *headers = state->tables[PLAN_HEADER];
+	for (size_t i = 0; i < texts_count(headers); i++)
+		map_put(triples, header_triple(texts_key(headers, i)), triples);
 	*ret_map = triples;
 	return map_sorted(triples);
 }
@@ -220,10 +218,10 @@ static void switch_lines(struct render *r, const struct template_fill *fill, str
 	if (r->schema_only)
 		return;
 	struct map *names = map_new();
-	struct map_entry *at = map_first(r->state->tables[PLAN_SWITCH]);
-	for (; at; at = map_next(at)) {
-		struct str rest = *(struct str *)map_value(at);
-		if (str_chr(map_key(at), '/', 0) == map_key(at).n)
+	const struct texts *switches = r->state->tables[PLAN_SWITCH];
+	for (size_t i = 0; i < texts_count(switches); i++) {
+		struct str key = texts_key(switches, i), rest = texts_value(switches, i);
+		if (str_chr(key, '/', 0) == key.n)
 			map_put(names, str_cut(&rest, ' '), names);
 	}
 	struct map_entry **sorted = map_sorted(names);
@@ -293,15 +291,13 @@ static void render_frontend(struct render *r, struct sb *out)
 
 static void render_frontends(struct render *r, struct sb *out)
 {
-	size_t count = map_count(r->state->tables[PLAN_FRONTEND]);
-	struct map_entry **sorted = map_sorted(r->state->tables[PLAN_FRONTEND]);
-	for (size_t i = 0; i < count; i++) {
-		r->frontend = map_key(sorted[i]);
+	const struct texts *frontends = r->state->tables[PLAN_FRONTEND];
+	for (size_t i = 0; i < texts_count(frontends); i++) {
+		r->frontend = texts_key(frontends, i);
 		if (!map_get(r->state->blocked, r->frontend) &&
-		    frontend_parse(*(struct str *)map_value(sorted[i]), &r->value))
+		    frontend_parse(texts_value(frontends, i), &r->value))
 			render_frontend(r, out);
 	}
-	free(sorted);
 }
 
 /* ---- backends ---- */
@@ -314,12 +310,13 @@ static struct str server_options(struct render *r, struct str key)
 }
 
 static void server_line(struct render *r, const struct template_fill *fill, struct str text,
-			struct map_entry *entry)
+			size_t i)
 {
-	struct str backend, name, key = map_key(entry);
+	const struct texts *servers = r->state->tables[PLAN_SERVER];
+	struct str backend, name, key = texts_key(servers, i);
 	struct server_value server;
 	server_key_split(key, &backend, &name);
-	if (!server_parse(*(struct str *)map_value(entry), &server))
+	if (!server_parse(texts_value(servers, i), &server))
 		return;
 	const struct slot *slot = state_find_slot(r->state, key);
 	const struct template_value values[] = {
@@ -333,21 +330,6 @@ static void server_line(struct render *r, const struct template_fill *fill, stru
 	template_block(fill, values, text);
 }
 
-/* Servers are sorted by BACKEND/SERVER, but "a-b/x" sorts before "a/x": they are found by
- * their place behind the prefix, not by walking both lists at once. */
-static size_t first_server(const struct render *r, struct str prefix)
-{
-	size_t low = 0, high = r->server_count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (str_cmp(map_key(r->servers[middle]), prefix) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
 static void backend_block(void *user, const struct template_fill *fill, struct str name,
 			  struct str text)
 {
@@ -356,10 +338,12 @@ static void backend_block(void *user, const struct template_fill *fill, struct s
 	if (str_empty(r->backend))
 		return;
 	struct str prefix = arena_strf(r->arena, STR_FMT "/", STR_ARG(r->backend));
-	for (size_t i = first_server(r, prefix); i < r->server_count; i++) {
-		if (!str_starts(map_key(r->servers[i]), prefix))
+	const struct texts *servers = r->state->tables[PLAN_SERVER];
+	/* "a-b/x" sorts before "a/x": no walk over both tables at once would do. */
+	for (size_t i = texts_find(servers, prefix); i < texts_count(servers); i++) {
+		if (!str_starts(texts_key(servers, i), prefix))
 			break;
-		server_line(r, fill, text, r->servers[i]);
+		server_line(r, fill, text, i);
 	}
 }
 
@@ -372,20 +356,15 @@ static void render_backend(struct render *r, struct str name, struct sb *out)
 
 static void render_backends(struct render *r, struct sb *out)
 {
-	r->server_count = map_count(r->state->tables[PLAN_SERVER]);
-	r->servers = map_sorted(r->state->tables[PLAN_SERVER]);
-	size_t count = map_count(r->state->tables[PLAN_BACKEND]);
-	struct map_entry **sorted = map_sorted(r->state->tables[PLAN_BACKEND]);
+	const struct texts *backends = r->state->tables[PLAN_BACKEND];
 	sb_addc(out, '\n');
-	for (size_t i = 0; i < count; i++) {
-		r->backend = map_key(sorted[i]);
+	for (size_t i = 0; i < texts_count(backends); i++) {
+		r->backend = texts_key(backends, i);
 		render_backend(r, r->backend, out);
 	}
 	r->backend = STR_NONE;
 	for (unsigned i = 0; i < r->state->spare_count; i++)
 		render_backend(r, arena_strf(r->arena, "spare-%u", i), out);
-	free(sorted);
-	free(r->servers);
 }
 
 /* ---- whole files ---- */
@@ -414,21 +393,18 @@ void render_crt_list(const struct state *state, struct str frontend, struct sb *
 		sb_addf(out, STR_FMT " !*\n", STR_ARG(path));
 	}
 	struct str prefix = arena_strf(arena, STR_FMT " ", STR_ARG(frontend));
-	size_t count = map_count(state->tables[PLAN_SNI]);
-	struct map_entry **sorted = map_sorted(state->tables[PLAN_SNI]);
-	for (size_t i = 0; i < count; i++) {
-		struct str key = map_key(sorted[i]);
+	const struct texts *names = state->tables[PLAN_SNI];
+	for (size_t i = texts_find(names, prefix); i < texts_count(names); i++) {
+		struct str key = texts_key(names, i);
 		if (!str_starts(key, prefix))
-			continue;
+			break;
 		struct str name = str_sub(key, prefix.n, key.n);
 		if (!state_get(state, PLAN_CERTIFICATE, name).p)
 			continue;
 		struct str path = render_cert_path(state, arena, name);
-		struct str filters =
-			render_sni_filters(arena, *(struct str *)map_value(sorted[i]));
+		struct str filters = render_sni_filters(arena, texts_value(names, i));
 		sb_addf(out, STR_FMT STR_FMT "\n", STR_ARG(path), STR_ARG(filters));
 	}
-	free(sorted);
 	arena_free(arena);
 }
 
@@ -450,9 +426,9 @@ void render_schema_digest(const struct state *state, const struct render_options
 
 static bool header_name_known(const struct state *state, struct str key)
 {
-	struct map_entry *at = map_first(state->tables[PLAN_HEADER]);
-	for (; at; at = map_next(at)) {
-		if (str_eq(header_triple(map_key(at)), header_triple(key)))
+	const struct texts *headers = state->tables[PLAN_HEADER];
+	for (size_t i = 0; i < texts_count(headers); i++) {
+		if (str_eq(header_triple(texts_key(headers, i)), header_triple(key)))
 			return true;
 	}
 	return false;

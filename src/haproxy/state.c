@@ -7,7 +7,7 @@ struct state *state_new(const struct haproxy_caps *caps, const char *run_dir)
 	state->caps = *caps;
 	state->run_dir = xstrndup(run_dir, strlen(run_dir));
 	for (int i = 0; i < PLAN_TABLE_COUNT; i++)
-		state->tables[i] = map_new();
+		state->tables[i] = texts_new();
 	state->places = map_new();
 	state->slots = map_new();
 	state->overrides = map_new();
@@ -22,7 +22,7 @@ void state_free(struct state *state)
 	if (!state)
 		return;
 	for (int i = 0; i < PLAN_TABLE_COUNT; i++)
-		map_free(state->tables[i], free);
+		texts_free(state->tables[i]);
 	map_free(state->places, free);
 	map_free(state->slots, free);
 	map_free(state->overrides, free);
@@ -57,24 +57,24 @@ void state_del_str(struct map *map, struct str key)
 
 struct str state_get(const struct state *state, enum plan_table table, struct str key)
 {
-	return state_map_str(state->tables[table], key);
+	return texts_get(state->tables[table], key);
 }
 
 void state_load(struct state *state, const struct plan *plan)
 {
 	for (size_t i = 0; i < plan->count; i++) {
 		const struct plan_entry *entry = &plan->entries[i];
-		state_put_str(state->tables[entry->table], entry->key, entry->value);
+		texts_put(state->tables[entry->table], entry->key, entry->value);
 	}
 }
 
 void state_change(struct state *state, const struct change *change)
 {
-	struct map *table = state->tables[change->table];
+	struct texts *table = state->tables[change->table];
 	if (change->op == CHANGE_DEL)
-		state_del_str(table, change->key);
+		texts_del(table, change->key);
 	else
-		state_put_str(table, change->key, change->value);
+		texts_put(table, change->key, change->value);
 }
 
 struct plan *state_plan(const struct state *state)
@@ -83,20 +83,16 @@ struct plan *state_plan(const struct state *state)
 	struct plan *plan = arena_alloc(arena, sizeof(*plan));
 	plan->arena = arena;
 	for (int i = 0; i < PLAN_TABLE_COUNT; i++)
-		plan->count += map_count(state->tables[i]);
+		plan->count += texts_count(state->tables[i]);
 	plan->entries = arena_array(plan->arena, plan->count, sizeof(*plan->entries));
 	size_t at = 0;
 	for (int i = 0; i < PLAN_TABLE_COUNT; i++) {
-		size_t count = map_count(state->tables[i]);
-		struct map_entry **sorted = map_sorted(state->tables[i]);
-		for (size_t k = 0; k < count; k++) {
-			const struct str *value = map_value(sorted[k]);
+		const struct texts *table = state->tables[i];
+		for (size_t k = 0; k < texts_count(table); k++)
 			plan->entries[at++] = (struct plan_entry){
-				(enum plan_table)i, arena_str(plan->arena, map_key(sorted[k])),
-				arena_str(plan->arena, *value)
+				(enum plan_table)i, arena_str(plan->arena, texts_key(table, k)),
+				arena_str(plan->arena, texts_value(table, k))
 			};
-		}
-		free(sorted);
 	}
 	return plan;
 }
@@ -185,18 +181,17 @@ static void settle_slots(struct state *state)
 {
 	struct map *old = state->slots;
 	state->slots = map_new();
-	size_t count = map_count(state->tables[PLAN_SERVER]);
-	struct map_entry **sorted = map_sorted(state->tables[PLAN_SERVER]);
-	for (size_t i = 0; i < count; i++) {
-		struct slot *kept = map_del(old, map_key(sorted[i]));
+	const struct texts *servers = state->tables[PLAN_SERVER];
+	for (size_t i = 0; i < texts_count(servers); i++) {
+		struct str key = texts_key(servers, i);
+		struct slot *kept = map_del(old, key);
 		if (kept) {
 			kept->leaving = kept->maint = false;
-			map_put(state->slots, map_key(sorted[i]), kept);
+			map_put(state->slots, key, kept);
 		} else {
-			state_slot(state, map_key(sorted[i]));
+			state_slot(state, key);
 		}
 	}
-	free(sorted);
 	map_free(old, free);
 }
 
@@ -206,9 +201,9 @@ void state_settle(struct state *state)
 	state->places = map_new();
 	if (state->spare_used)
 		memset(state->spare_used, 0, state->spare_count * sizeof(bool));
-	struct map_entry *entry = map_first(state->tables[PLAN_BACKEND]);
-	for (; entry; entry = map_next(entry))
-		state_set_place(state, map_key(entry), PLACE_STATIC, 0);
+	const struct texts *backends = state->tables[PLAN_BACKEND];
+	for (size_t i = 0; i < texts_count(backends); i++)
+		state_set_place(state, texts_key(backends, i), PLACE_STATIC, 0);
 	settle_slots(state);
 	map_free(state->leaving, free);
 	state->leaving = map_new();

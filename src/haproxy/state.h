@@ -10,6 +10,7 @@
 
 #include "base/map.h"
 #include "base/sb.h"
+#include "base/texts.h"
 #include "haproxy/caps.h"
 #include "plan/plan.h"
 
@@ -36,7 +37,7 @@ struct slot {
 struct state {
 	struct haproxy_caps caps;
 	char *run_dir; /* absolute */
-	struct map *tables[PLAN_TABLE_COUNT]; /* key -> struct str (heap, owned) */
+	struct texts *tables[PLAN_TABLE_COUNT];
 	struct map *places;                   /* backend -> struct place */
 	struct map *slots;                    /* BACKEND/SERVER -> struct slot */
 	struct map *overrides;                /* BACKEND/SERVER -> struct str: ready|drain|maint */

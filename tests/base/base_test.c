@@ -5,6 +5,7 @@
 #include "base/map.h"
 #include "base/sb.h"
 #include "base/str.h"
+#include "base/texts.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -115,6 +116,40 @@ static void maps(void **state)
 	map_free(map, NULL);
 }
 
+static void sorted_texts(void **state)
+{
+	(void)state;
+	struct texts *texts = texts_new();
+	char key[16], value[16];
+	for (unsigned i = 0; i < 300; i++) { /* 7 and 300 share no factor: all of 0..299 */
+		snprintf(key, sizeof(key), "k%03u", i * 7 % 300);
+		snprintf(value, sizeof(value), "v%u", i);
+		texts_put(texts, str_of(key), str_of(value));
+	}
+	assert_int_equal(texts_count(texts), 300);
+	for (size_t i = 1; i < 300; i++)
+		assert_true(str_cmp(texts_key(texts, i - 1), texts_key(texts, i)) < 0);
+	assert_string_equal(texts_get(texts, STR("k014")).p, "v2");
+	assert_null(texts_get(texts, STR("k0145")).p);
+	assert_null(texts_get(texts, STR("k300")).p);
+	/* A value that lies in the line it replaces. */
+	texts_put(texts, STR("k014"), str_sub(texts_get(texts, STR("k014")), 1, 2));
+	assert_string_equal(texts_get(texts, STR("k014")).p, "2");
+	assert_int_equal(texts_count(texts), 300);
+	texts_del(texts, STR("k014"));
+	texts_del(texts, STR("k014"));
+	assert_int_equal(texts_count(texts), 299);
+	assert_null(texts_get(texts, STR("k014")).p);
+	assert_int_equal(texts_find(texts, STR("k014")), 14);
+	assert_string_equal(texts_key(texts, 14).p, "k015");
+	assert_int_equal(texts_find(texts, STR("")), 0);
+	assert_int_equal(texts_find(texts, STR("z")), 299);
+	texts_put(texts, STR(""), STR(""));
+	assert_int_equal(texts_key(texts, 0).n, 0);
+	assert_non_null(texts_get(texts, STR("")).p);
+	texts_free(texts);
+}
+
 static void digests(void **state)
 {
 	(void)state;
@@ -128,6 +163,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(error_texts), cmocka_unit_test(slices),
 		cmocka_unit_test(builder_limits), cmocka_unit_test(arenas),
+		cmocka_unit_test(sorted_texts),
 		cmocka_unit_test(maps), cmocka_unit_test(digests),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

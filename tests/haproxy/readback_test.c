@@ -306,8 +306,8 @@ static void long_crt_list(void **state)
 	for (int i = 0; i < 64; i++)
 		n += (size_t)snprintf(value + n, sizeof(value) - n, "%s%s.a", i ? " " : "", name);
 	begin(&f, "2.6.12");
-	state_put_str(f.rb.state->tables[PLAN_SNI], STR("default.tls.443 default.c"),
-		      (struct str){ value, n });
+	texts_put(f.rb.state->tables[PLAN_SNI], STR("default.tls.443 default.c"),
+		  (struct str){ value, n });
 	readback_crt_list(&f.rb, STR("default.tls.443"), STR("# empty\n\n"));
 	expect(&f, 1, "");
 	assert_true(f.rb.need_reload);

@@ -115,18 +115,19 @@ static struct str make_pem(struct arena *arena)
 
 static void write_certs(const struct state *state, struct arena *arena, struct str pem)
 {
-	struct map_entry *at = map_first(state->tables[PLAN_CERTIFICATE]);
-	for (; at; at = map_next(at))
-		write_file(render_cert_path(state, arena, map_key(at)).p, pem);
-	at = map_first(state->tables[PLAN_DEFAULT_CERT]);
-	for (; at; at = map_next(at))
-		write_file(render_default_path(state, arena, map_key(at)).p, pem);
-	at = map_first(state->tables[PLAN_FRONTEND]);
-	for (; at; at = map_next(at)) {
+	const struct texts *certs = state->tables[PLAN_CERTIFICATE];
+	const struct texts *defaults = state->tables[PLAN_DEFAULT_CERT];
+	const struct texts *frontends = state->tables[PLAN_FRONTEND];
+	for (size_t i = 0; i < texts_count(certs); i++)
+		write_file(render_cert_path(state, arena, texts_key(certs, i)).p, pem);
+	for (size_t i = 0; i < texts_count(defaults); i++)
+		write_file(render_default_path(state, arena, texts_key(defaults, i)).p, pem);
+	for (size_t i = 0; i < texts_count(frontends); i++) {
+		struct str name = texts_key(frontends, i);
 		struct sb sb;
 		sb_init(&sb, 1 << 16);
-		render_crt_list(state, map_key(at), &sb);
-		write_file(render_crt_list_path(state, arena, map_key(at)).p, sb_str(&sb));
+		render_crt_list(state, name, &sb);
+		write_file(render_crt_list_path(state, arena, name).p, sb_str(&sb));
 		sb_fini(&sb);
 	}
 }
@@ -264,11 +265,11 @@ static void schema_digest(void **unused)
 	struct state *state = load("filters", "2.6", "/run/tg");
 	char before[65], after[65];
 	render_schema_digest(state, &options, before);
-	state_put_str(state->tables[PLAN_BACKEND], STR("default.more.80"), STR("h1"));
-	state_put_str(state->tables[PLAN_RULE], STR("@x/y/0"), STR("z"));
+	texts_put(state->tables[PLAN_BACKEND], STR("default.more.80"), STR("h1"));
+	texts_put(state->tables[PLAN_RULE], STR("@x/y/0"), STR("z"));
 	render_schema_digest(state, &options, after);
 	assert_string_equal(before, after);
-	state_put_str(state->tables[PLAN_HEADER], STR("h9/req/set/x-new"), STR("z"));
+	texts_put(state->tables[PLAN_HEADER], STR("h9/req/set/x-new"), STR("z"));
 	render_schema_digest(state, &options, after);
 	assert_string_not_equal(before, after);
 	state_free(state);
