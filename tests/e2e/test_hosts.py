@@ -61,6 +61,13 @@ def test_request_without_host(case):
     assert case.get(host=None).status in (400, 404)
 
 
+@pytest.mark.parametrize("suffix", ["/api", ",x.test", ":80/api"])
+def test_host_that_is_none_is_a_bad_request(case, suffix):
+    case.route(m.rule("a", matches=[m.prefix("/api")]))
+    case.expect("a", "/api/x")
+    assert case.get("/x", host=case.host + suffix).status == 400
+
+
 # ---- listeners: a Gateway of its own on the same port ----
 
 @pytest.fixture(scope="module")
