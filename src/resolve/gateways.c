@@ -119,13 +119,8 @@ static void resolve_addresses(struct gateways_view *view, struct gateway_view *g
 				       arena_strf(view->arena, "Addresses of type " STR_FMT
 						  " are not supported. Use type IPAddress.",
 						  STR_ARG(address->type)));
-		else if (!str_empty(address->value) &&
-			 !canonical_ip(view->arena, address->value, &ip))
-			reject_gateway(view, gateway, field, "UnsupportedAddress",
-				       arena_strf(view->arena, "\"" STR_FMT "\" is not an IP "
-						  "address. Correct the value.",
-						  STR_ARG(address->value)));
-		else
+		else if (str_empty(address->value) || /* any */
+			 canonical_ip(view->arena, address->value, &ip))
 			binding_add(binding, ip);
 	}
 	if (spec->address_count == 0)

@@ -43,21 +43,15 @@ static void reject_ref(const struct listener_scope *scope, struct listener_view 
 static void check_protocol(const struct listener_scope *scope, struct listener_view *listener,
 			   size_t index)
 {
-	const struct listener *spec = listener->spec;
-	bool https = str_is(spec->protocol, "HTTPS");
-	listener->takes_routes = https || str_is(spec->protocol, "HTTP");
-	if (!listener->takes_routes) {
-		listener_reject(scope, listener, index, "protocol", "UnsupportedProtocol",
-				arena_strf(scope->arena,
-					   "The protocol " STR_FMT " is not supported yet. Use "
-					   "HTTP or HTTPS.",
-					   STR_ARG(spec->protocol)));
+	struct str protocol = listener->spec->protocol;
+	listener->takes_routes = str_is(protocol, "HTTPS") || str_is(protocol, "HTTP");
+	if (listener->takes_routes)
 		return;
-	}
-	if (https && spec->tls_mode == TLS_PASSTHROUGH)
-		listener_reject(scope, listener, index, "tls.mode", "UnsupportedValue",
-				STR("An HTTPS listener terminates TLS. Set tls.mode to "
-				    "Terminate."));
+	listener_reject(scope, listener, index, "protocol", "UnsupportedProtocol",
+			arena_strf(scope->arena,
+				   "The protocol " STR_FMT " is not supported yet. Use HTTP or "
+				   "HTTPS.",
+				   STR_ARG(protocol)));
 }
 
 static void check_hostname(const struct listener_scope *scope, struct listener_view *listener,

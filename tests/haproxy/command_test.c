@@ -63,6 +63,19 @@ static void map_commands(void **state)
 	state_free(s);
 }
 
+static void appended(void **state)
+{
+	(void)state;
+	struct state *s = make("2.6.12");
+	struct commands *first = commands_new(), *then = commands_new();
+	command_map_set(first, s, STR("rules.map"), STR("a"), STR("x"));
+	command_map_del(then, s, STR("rules.map"), STR("b"));
+	commands_append(first, then);
+	assert_int_equal(first->command_count, 2);
+	expect(first, "set map /run/tg/maps/rules.map a x\ndel map /run/tg/maps/rules.map b\n");
+	state_free(s);
+}
+
 /* The longest entry that a plan may hold goes into a payload, where nothing is escaped. */
 static void long_values(void **state)
 {
@@ -277,6 +290,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(quoting),	  cmocka_unit_test(map_commands),
+		cmocka_unit_test(appended),
 		cmocka_unit_test(long_values),	  cmocka_unit_test(batches_are_bounded),
 		cmocka_unit_test(lengths_at_the_limit),
 		cmocka_unit_test(crt_list_lines),

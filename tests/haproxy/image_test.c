@@ -81,22 +81,26 @@ static void header_blobs(void **state)
 	state_free(s);
 }
 
-/* A length of 240 and more takes more bytes: 300 is fc 03. */
+/* A length of 240 and more takes more bytes: 300 is fc 03, 2300 is fc 80 00. */
 static void long_header(void **state)
 {
 	(void)state;
-	char text[400];
-	char value[301];
-	memset(value, 'v', 300);
-	value[300] = '\0';
-	snprintf(text, sizeof(text), "header\th1/req/set/x\t%s\n", value);
-	struct state *s = world_state("3.4.0", "/run/tg", text);
-	struct arena *arena = arena_new();
-	struct str blob = state_header_blob(s, arena, STR("h1/req/set"));
-	/* 01 'x' fc 03 'v' 'v' */
-	assert_true(str_starts(blob, STR("AXj8A3Z2")));
-	arena_free(arena);
-	state_free(s);
+	static const struct {
+		size_t bytes;
+		const char *start; /* 01 'x', the length, 'v'... */
+	} rows[] = { { 300, "AXj8A3Z2" }, { 2300, "AXj8gAB2" } };
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char value[2301], text[2400];
+		memset(value, 'v', rows[i].bytes);
+		value[rows[i].bytes] = '\0';
+		snprintf(text, sizeof(text), "header\th1/req/set/x\t%s\n", value);
+		struct state *s = world_state("3.4.0", "/run/tg", text);
+		struct arena *arena = arena_new();
+		struct str blob = state_header_blob(s, arena, STR("h1/req/set"));
+		assert_true(str_starts(blob, str_of(rows[i].start)));
+		arena_free(arena);
+		state_free(s);
+	}
 }
 
 static void spares(void **state)

@@ -192,6 +192,14 @@ static void backends(void **state)
 	expect(&f, 1, "add backend default.a.80 from tidegate;publish backend default.a.80\n");
 	end(&f);
 
+	/* A controller that finds a running HAProxy learns what somebody has added. */
+	begin(&f, "3.4.0");
+	state_drop_place(f.rb.state, STR("default.a.80"));
+	assert_true(readback_backends(&f.rb, STR("# name\ndefault.a.80\n\n"), STR_NONE, &err));
+	expect(&f, 0, "");
+	assert_int_equal(state_find_place(f.rb.state, STR("default.a.80"))->kind, PLACE_DYNAMIC);
+	end(&f);
+
 	/* A controller that finds a running 2.6 learns where its backends are. */
 	begin(&f, "2.6.12");
 	state_set_spares(f.rb.state, 4);
@@ -314,6 +322,52 @@ static void long_crt_list(void **state)
 	end(&f);
 }
 
+static const char pem[] =
+	"-----BEGIN CERTIFICATE-----\n"
+	"MIIBbTCCAROgAwIBAgIUTorHSrCw5fX/KGGdouQH3BJP1MswCgYIKoZIzj0EAwIw\n"
+	"DDEKMAgGA1UEAwwBYTAeFw0yNjExMjQwMzUxNTdaFw0yNjExMjUwMzUxNTdaMAwx\n"
+	"CjAIBgNVBAMMAWEwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQ9w4nNqOtX8/aK\n"
+	"MF/b/5kdVLNCRZhLduQEDJKf8chFDd9Kc3V+W5a2D2ytPyLWLlL1AjvynaK9PMbT\n"
+	"VORsCrlco1MwUTAdBgNVHQ4EFgQU0pQGDErFN0686AcvkZ4vq2Pxq1MwHwYDVR0j\n"
+	"BBgwFoAU0pQGDErFN0686AcvkZ4vq2Pxq1MwDwYDVR0TAQH/BAUwAwEB/zAKBggq\n"
+	"hkjOPQQDAgNIADBFAiEA4AUu6yzkvKjwHHqELqW1NKj2YfUfZOx5oWOmgjaBueMC\n"
+	"IFeD9a/faPW2zxaM0kYWBIGuEyzU17SmV8d3UfHd5zjO\n"
+	"-----END CERTIFICATE-----\n";
+
+static void certificates(void **state)
+{
+	(void)state;
+	static const struct {
+		bool present;
+		const char *fingerprint, *command, *difference;
+	} rows[] = {
+		{ true, "57C80CE7EB7A4B8ACB74C2A099CA141416EFF540", NULL, NULL },
+		{ true, "AAAA", "set ssl cert /c/a.pem <<\n", "HAProxy has AAAA, plan has 57C80CE7" },
+		{ false, "", "new ssl cert /c/a.pem\n", "not in HAProxy" },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct fixture f;
+		begin(&f, "2.6.12");
+		readback_cert(&f.rb, STR("/c/a.pem"), str_of(pem), rows[i].present,
+			      str_of(rows[i].fingerprint));
+		commands_flush(f.rb.commands);
+		assert_int_equal(f.rb.found, rows[i].command ? 1 : 0);
+		assert_true((f.rb.commands->count > 0) == (rows[i].command != NULL));
+		if (rows[i].command) {
+			assert_true(str_starts(f.rb.commands->batches[0], str_of(rows[i].command)));
+			assert_non_null(strstr(f.differences.data, rows[i].difference));
+		}
+		end(&f);
+	}
+
+	/* What is no certificate cannot be compared. */
+	struct fixture f;
+	begin(&f, "2.6.12");
+	readback_cert(&f.rb, STR("/c/a.pem"), STR("garbage"), false, STR_NONE);
+	expect(&f, 0, "");
+	end(&f);
+}
+
 static void fingerprints(void **state)
 {
 	(void)state;
@@ -330,6 +384,7 @@ int main(void)
 		cmocka_unit_test(maps),	     cmocka_unit_test(servers), cmocka_unit_test(overrides),
 		cmocka_unit_test(leaving_backend),
 		cmocka_unit_test(backends),  cmocka_unit_test(counts),	cmocka_unit_test(crt_lists),
+		cmocka_unit_test(certificates),
 		cmocka_unit_test(fingerprints), cmocka_unit_test(long_crt_list),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -96,9 +96,10 @@ static void servers(void **state)
 	assert_int_equal(got[1].port, 8080);
 	assert_int_equal(got[1].id, 3);
 	static const char *const bad[] = {
-		"", "2\n", "1\n", "1\n# be_id be_name\n", STATE_HEADER "4 a.be 2\n",
-		STATE_HEADER "4 a.be x pod 10.0.0.1 0 1 1 1 1 1 0 0 0 0 0 1 - 80 - 0 0 - - 0\n",
-		STATE_HEADER "4 a.be 2 pod 10.0.0.1 0 1 1 1 1 1 0 0 0 0 0 1 - 99999 - 0 0 - - 0\n",
+		"", "2\n\n", "1\n\n", "1\n# be_id be_name\n\n", STATE_HEADER "4 a.be 2\n\n",
+		STATE_HEADER "4 a.be x pod 10.0.0.1 0 1 1 1 1 1 0 0 0 0 0 1 - 80 - 0 0 - - 0\n\n",
+		STATE_HEADER "4 a.be 2 pod 10.0.0.1 0 1 1 1 1 1 0 0 0 0 0 1 - 99999 - 0 0 - - 0\n\n",
+		STATE_HEADER "4 a.be 2 pod 10.0.0.1 0 1 1 1 1 1 0 0 0 0 0 1 - 80 - 0 0 - - 0\n",
 	};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		assert_false(reply_servers(arena, str_of(bad[i]), &got, &count, &err));

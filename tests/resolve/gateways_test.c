@@ -317,6 +317,28 @@ static void route_kinds(void **state)
 		       "InvalidRouteKinds");
 }
 
+/* Valid for an API server, but nothing that can be served. */
+static void unusable_tls(void **state)
+{
+	struct world *world = *state;
+	world_secret(world, "default", "cert", NULL, 0, WORLD_NOW_S + 1);
+	world_gateway(world, "'name':'gw'",
+		      "{'name':'bare','protocol':'HTTPS','port':443,'tls':{'options':{'a':'b'}}},"
+		      "{'name':'mutual','protocol':'HTTPS','port':444,'tls':{'certificateRefs':"
+		      "[" REF("cert") "],'frontendValidation':{}}}",
+		      "");
+	world_resolve(world);
+	struct listener_view *bare = world_listener(world, "default", "gw", 0);
+	assert_condition(&bare->conditions, "ResolvedRefs", false, "InvalidCertificateRef");
+	assert_false(bare->serves);
+	assert_finding(&world->gateways->findings, "spec.listeners[0].tls.certificateRefs",
+		       "InvalidCertificateRef");
+	struct listener_view *mutual = world_listener(world, "default", "gw", 1);
+	assert_condition(&mutual->conditions, "Accepted", false, "UnsupportedValue");
+	assert_false(mutual->serves);
+	assert_finding(&world->gateways->findings, "spec.listeners[1].tls", "UnsupportedValue");
+}
+
 static void deep_wildcard(void **state)
 {
 	struct world *world = *state;
@@ -370,6 +392,7 @@ int main(void)
 		TEST(certificate_grants),
 		TEST(half_of_the_certificates),
 		TEST(route_kinds),
+		TEST(unusable_tls),
 		TEST(deep_wildcard),
 		TEST(overlapping_tls),
 	};
