@@ -208,6 +208,20 @@ static void check_findings(const struct world *world)
 	arena_free(arena);
 }
 
+/* Names that are looked up again without news change nothing. */
+static void check_hosts(struct compiler *compiler)
+{
+	struct arena *arena = arena_new();
+	size_t count;
+	const struct str *hosts = compiler_hosts(compiler, arena, &count);
+	for (size_t i = 0; i < count; i++)
+		compiler_mark_host(compiler, hosts[i]);
+	struct changes *changes = compile_pass(compiler, &options);
+	assert(changes->count == 0);
+	changes_free(changes);
+	arena_free(arena);
+}
+
 static struct plan *compile_fresh(const struct store *store)
 {
 	struct compiler *compiler = compiler_new(store);
@@ -237,6 +251,7 @@ static struct plan *take_version(struct world *world, struct str text, struct pl
 	check_plan(after);
 	check_explain(world->compiler, after);
 	check_findings(world);
+	check_hosts(world->compiler);
 	plan_free(fresh);
 	plan_free(applied);
 	changes_free(changes);
