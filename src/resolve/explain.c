@@ -225,7 +225,7 @@ static void collect_candidates(const struct explain_world *world, struct explain
 
 /* ---- does it match? ---- */
 
-/* One condition, decided as the agent decides it. On false, err->code tells whether the
+/* A regular expression, decided as the agent decides it. On false, err->code tells whether the
  * condition itself is at fault. */
 static bool cond_holds(const struct list_cond *cond, const struct request *request,
 		       struct error *err)
@@ -277,26 +277,60 @@ static struct str check_path(struct arena *arena, const struct http_match *match
 			  STR_ARG(match->path));
 }
 
-/* What the request has, for the text only. */
-static bool find_header(const struct request *request, struct str name, struct str *ret_value)
+/* A repeated header is all its values, joined. */
+static bool header_value(struct arena *arena, const struct request *request, struct str name,
+			 struct str *ret_value)
 {
+	struct sb joined;
+	bool found = false;
+	sb_init(&joined, SIZE_MAX / 2);
 	for (size_t i = 0; i < request->header_count; i++) {
-		if (str_eq_nocase(request->headers[i].name, name)) {
-			*ret_value = request->headers[i].value;
-			return true;
-		}
+		if (!str_eq_nocase(request->headers[i].name, name))
+			continue;
+		if (found)
+			sb_addc(&joined, ',');
+		sb_add(&joined, request->headers[i].value);
+		found = true;
 	}
-	return false;
+	*ret_value = arena_str(arena, sb_str(&joined));
+	sb_fini(&joined);
+	return found;
 }
 
-static bool find_query(const struct request *request, struct str name, struct str *ret_value)
+static int hex_digit(char c)
+{
+	const char *digits = "0123456789abcdef";
+	const char *found = c ? strchr(digits, c >= 'A' && c <= 'F' ? c + 32 : c) : NULL;
+	return found ? (int)(found - digits) : -1;
+}
+
+/* As HTML forms encode; what is not encoded right stands for itself. */
+static struct str decoded(struct arena *arena, struct str s)
+{
+	char *p = arena_alloc(arena, s.n + 1);
+	size_t n = 0;
+	for (size_t i = 0; i < s.n; i++) {
+		bool escape = s.p[i] == '%' && s.n - i > 2 && hex_digit(s.p[i + 1]) >= 0 &&
+			      hex_digit(s.p[i + 2]) >= 0;
+		p[n++] = s.p[i] == '+' ? ' ' : s.p[i];
+		if (escape) {
+			p[n - 1] = (char)(hex_digit(s.p[i + 1]) * 16 + hex_digit(s.p[i + 2]));
+			i += 2;
+		}
+	}
+	return (struct str){ p, n };
+}
+
+/* Of a repeated parameter the first counts. */
+static bool query_value(struct arena *arena, const struct request *request, struct str name,
+			struct str *ret_value)
 {
 	struct str rest = request->query;
 	while (!str_empty(rest)) {
 		struct str pair = str_cut(&rest, '&');
 		struct str key = str_cut(&pair, '=');
-		if (str_eq(key, name)) {
-			*ret_value = pair;
+		if (str_eq(decoded(arena, key), name)) {
+			*ret_value = decoded(arena, pair);
 			return true;
 		}
 	}
@@ -306,20 +340,21 @@ static bool find_query(const struct request *request, struct str name, struct st
 static struct str check_value(struct arena *arena, const struct value_match *match,
 			      enum list_subject subject, const struct request *request)
 {
-	struct list_cond cond = { .subject = subject, .regex = match->type == MATCH_REGEX,
-				  .name = match->name, .value = match->value };
-	bool header = subject == LIST_HEADER;
+	bool header = subject == LIST_HEADER, regex = match->type == MATCH_REGEX;
 	const char *what = header ? "header" : "query parameter";
-	const char *how = cond.regex ? "a match of " : "";
-	struct error err;
+	const char *how = regex ? "a match of " : "";
+	struct list_cond cond = { .subject = subject, .regex = true, .name = match->name,
+				  .value = match->value };
+	struct error err = { .code = ERR_NONE };
 	struct str value;
-	if (cond_holds(&cond, request, &err))
+	bool found = header ? header_value(arena, request, match->name, &value) :
+			      query_value(arena, request, match->name, &value);
+	if (found && (regex ? cond_holds(&cond, request, &err) : str_eq(value, match->value)))
 		return STR_NONE;
 	if (err.code != ERR_NONE)
 		return arena_strf(arena, "the regular expression of %s " STR_FMT " is not usable: %s",
 				  what, STR_ARG(match->name), err.text);
-	if (header ? find_header(request, match->name, &value) :
-		     find_query(request, match->name, &value))
+	if (found)
 		return arena_strf(arena, "%s " STR_FMT " is '" STR_FMT "', %s'" STR_FMT "' wanted",
 				  what, STR_ARG(match->name), STR_ARG(value), how,
 				  STR_ARG(match->value));

@@ -25,6 +25,8 @@
 #include "resolve/hostname.h"
 #include "source/files.h"
 
+enum { MAX_QUESTION_BYTES = 1024 * 1024 };
+
 /* ---- the world ---- */
 
 struct world {
@@ -314,7 +316,7 @@ static void fields_set(struct fields *fields, struct str name, struct str value)
 	fields->items[fields->count++] = (struct pair){ { lower, name.n }, value };
 }
 
-/* Values may have a NUL. */
+/* Values may have a NUL. Cookies are joined as HTTP/2 has it. */
 static void fields_add(struct fields *fields, struct str name, struct str value)
 {
 	struct pair *item = fields_find(fields, name);
@@ -322,13 +324,13 @@ static void fields_add(struct fields *fields, struct str name, struct str value)
 		fields_set(fields, name, value);
 		return;
 	}
-	char *joined = arena_alloc(fields->arena, item->value.n + 1 + value.n);
-	if (item->value.n)
-		memcpy(joined, item->value.p, item->value.n);
-	joined[item->value.n] = ',';
-	if (value.n)
-		memcpy(joined + item->value.n + 1, value.p, value.n);
-	item->value = (struct str){ joined, item->value.n + 1 + value.n };
+	struct sb joined;
+	sb_init(&joined, MAX_QUESTION_BYTES);
+	sb_add(&joined, item->value);
+	sb_adds(&joined, str_eq_nocase(name, STR("cookie")) ? "; " : ",");
+	sb_add(&joined, value);
+	item->value = arena_str(fields->arena, sb_str(&joined));
+	sb_fini(&joined);
 }
 
 static void fields_remove(struct fields *fields, struct str name)
@@ -523,6 +525,21 @@ static bool has_certificate(const struct world *world, const struct explain_requ
 	return false;
 }
 
+/* An absolute form may go on as it is or with what it says in all the places where it says it. */
+static void answer_variants(struct answers *answers, const struct world *world,
+			    struct message *message)
+{
+	answer(answers, world, message);
+	if (message->lacks_path) {
+		message->question.request.path = STR("/");
+		answer(answers, world, message);
+	}
+	if (!str_empty(message->authority)) {
+		message->host = message->authority;
+		answer(answers, world, message);
+	}
+}
+
 /* The right answers to one request, as a line. */
 static void answer_bytes(struct answers *answers, const struct world *world,
 			 struct message *message, struct str bytes)
@@ -534,11 +551,7 @@ static void answer_bytes(struct answers *answers, const struct world *world,
 	} else if (!read_message(arena, message, bytes)) {
 		add_status(answers, 400);
 	} else {
-		answer(answers, world, message);
-		/* No path is the same as "/", and not all versions of HAProxy make it so. */
-		message->question.request.path = STR("/");
-		if (message->lacks_path)
-			answer(answers, world, message);
+		answer_variants(answers, world, message);
 		if (message->is_dubious)
 			add_status(answers, 400);
 	}
@@ -546,8 +559,6 @@ static void answer_bytes(struct answers *answers, const struct world *world,
 }
 
 /* ---- questions ---- */
-
-enum { MAX_QUESTION_BYTES = 1024 * 1024 };
 
 static bool read_question(struct message *ret_message, struct str *ret_bytes, char *buffer)
 {

@@ -7,7 +7,8 @@ import ssl
 import clients
 
 CONNECTIONS = 4 # at once
-PIPELINED = 24 # requests on each
+PIPELINED = 24 # requests on each,
+PIPELINED_BYTES = 8000 # since HAProxy 3.4 may answer 414 where its buffer of 16 KB ends
 TIMEOUT_S = 15
 
 
@@ -79,7 +80,8 @@ def joined(fields, prefix=""):
     for name, value in fields:
         if name.startswith(prefix):
             values.setdefault(name, []).append(value)
-    return ["%s: %s" % (name, ",".join(values[name])) for name in sorted(values)]
+    return ["%s: %s" % (name, ("; " if name == "cookie" else ",").join(values[name]))
+            for name in sorted(values)]
 
 
 def relative(target):
@@ -100,15 +102,26 @@ def describe(status, fields, body):
         headers = bytes.fromhex(headers).decode("latin-1").split("\r\n")
         got = []
         for line in headers:
-            name, _, value = line.partition(":")
+            name, _, value = line.partition(": ")
             if name and name != "connection":
-                got.append((name.lower(), value.strip(" ")))
+                got.append((name.lower(), value))
         target = relative(bytes.fromhex(target).decode("latin-1"))
         lines = ["origin %s %s %s" % (port, method, target)] + joined(got) + [""]
         return "\n".join(lines + joined(fields, "x-"))
     if "location" in known:
         return "redirect %d %s" % (status, known["location"])
     return "status %d" % status
+
+
+def batch_end(probes, at):
+    """Up to where the requests from `at` on go together."""
+    end, size = at + 1, len(probes[at][1].raw)
+    while end < min(len(probes), at + PIPELINED) and not probes[at][1].alone:
+        size += len(probes[end][1].raw)
+        if probes[end][1].alone or size > PIPELINED_BYTES:
+            break
+        end += 1
+    return end
 
 
 def converse(port, sni, probes, answers):
@@ -118,11 +131,7 @@ def converse(port, sni, probes, answers):
         while at < len(probes):
             if connection is None:
                 connection = Connection(port, sni)
-            end = at + 1
-            while not probes[at][1].alone and end < len(probes) and end < at + PIPELINED and \
-                    not probes[end][1].alone:
-                end += 1
-            begun = at
+            begun, end = at, batch_end(probes, at)
             try:
                 connection.sock.sendall(b"".join(probe.raw for _, probe in probes[at:end]))
                 while at < end:

@@ -66,6 +66,21 @@ REGEXES = [
     ("/foo/;=>", ["/foo/;=>"]),
     ("/(?P<n>x)y", ["/xy"]),
     ("[/]foo", ["/foo"]),
+    ("/foo(?i)/bar", ["/foo/BAR", "/FOO/bar"]), ("/foo(?:)/bar", ["/foo/bar"]),
+    ("\\/foo\\/bar", ["/foo/bar"]), ("/foo/(bar)?", ["/foo/", "/foo/bar", "/foo"]),
+    ("/foo/b{0}ar", ["/foo/ar", "/foo/bar"]), ("/foo/\\x{62}ar", ["/foo/bar"]),
+    ("/foo/\\142ar", ["/foo/bar"]), ("/foo/.?bar", ["/foo/bar", "/foo/xbar", "/foo//bar"]),
+    ("/foo/[b]ar", ["/foo/bar"]), ("(/foo)+", ["/foo", "/foo/foo", "/foo/"]),
+    ("/foo/^bar", ["/foo/bar"]), ("/foo$|/bar", ["/foo", "/bar"]),
+    ("\\A/foo\\z", ["/foo", "/foo/"]), ("/foo/\\Qb*r", ["/foo/b*r", "/foo/bar"]),
+    ("/foo/b\\Q\\E*r", ["/foo/r", "/foo/bbr", "/foo/b*r"]), ("/foo/ba+?r", ["/foo/baar"]),
+    ("/foo/bar|", ["/foo/bar", "/"]), ("|/foo", ["/foo", "/"]), ("(|/foo)", ["/foo", "/"]),
+    ("/foo/\\bbar", ["/foo/bar"]), ("/foo/(?s).bar", ["/foo/xbar"]),
+    ("/foo/x{2}", ["/foo/xx", "/foo/x{2}"]), ("/foo/[^b]ar", ["/foo/car", "/foo/bar"]),
+    ("/foo/(?-i)BAR", ["/foo/BAR", "/foo/bar"]), ("/foo(?i:/bar)", ["/foo/BAR", "/FOO/bar"]),
+    ("/f.o/bar", ["/foo/bar", "/f/o/bar"]), ("/foo/\\w+/\\S*", ["/foo/bar/", "/foo/a/b/c"]),
+    ("/a/b/c/.*|/foo", ["/a/b/c/d", "/foo", "/a/b/c"]), ("/foo/bar/?", ["/foo/bar", "/foo/bar/"]),
+    ("/foo/bar/*", ["/foo/bar", "/foo/bar//"]), ("/foo/bar/{1}x", ["/foo/bar/x"]),
 ]
 BAD_REGEXES = ["[", "(", "a**", "(?=x)", "\\1"]
 
@@ -85,7 +100,7 @@ QUERY_NAMES = ["q", "Q", "q2", "a+b", "a%20b", "x", "x.y", "q-1"]
 METHODS = ["GET", "GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"]
 
 FILTER_HEADERS = ["x-a", "X-New", "x-env", "X-B", "accept", "x-forwarded-for", "host", "x-one",
-                  "cookie"]
+                  "user-agent"]
 RESPONSE_HEADERS = ["x-one", "X-Two", "x-new", "X-A", "x-b"]
 FILTER_VALUES = ["1", "a b", "a,b", "%", "%[src]", "\"q\"", "$1", "a\\b", "caf\u00e9", "x;y",
                  "'", "#", "%%", "a|b", "{x}", "v" * 200, "%{+Q}o", "${HOME}"]
@@ -125,7 +140,8 @@ class World:
 
     def make_routes(self):
         keys = [(ns, name) for ns in NAMESPACES for name in NAMES]
-        return [self.route(ns, name) for ns, name in self.pick(keys, 9, 2)]
+        return [self.route(ns, name) for ns, name in self.pick(
+            keys, self.rng.choice([4, 9, 9, 27]), 2)]
 
     def tenants(self, ns):
         """One path, many values of one header: what maps decide, or lists of many frames."""
@@ -212,7 +228,8 @@ class World:
             return m.rule(matches=matches, filters=[self.redirect(prefix_only)] + self.headers())
         refs = [self.ref(ns, prefix_only) for _ in range(rng.choice([0, 1, 1, 1, 1, 1, 2, 3]))]
         filters = self.filters(prefix_only) if self.chance(0.3) else []
-        return m.rule(*refs, matches=matches, filters=filters)
+        timeouts = {"request": "30s"} if self.chance(0.1) else None
+        return m.rule(*refs, matches=matches, filters=filters, timeouts=timeouts)
 
     def match(self):
         rng, path, kind = self.rng, None, self.rng.random()
@@ -255,8 +272,10 @@ class World:
             ref = m.ref("b%d" % number, ns="default")
         elif kind < 0.8:
             ref = m.service_ref("s%d" % number, port=80, ns="default")
-        elif kind < 0.85:
+        elif kind < 0.83:
             ref = m.service_ref("empty", port=80, ns="default")
+        elif kind < 0.85:
+            ref = m.ref("many", ns="default")
         elif kind < 0.9:
             ref = m.ref("missing", ns="default")
         elif kind < 0.93:
@@ -375,12 +394,15 @@ def base_objects(origin_ports, certificate):
                m.gateway("zz-marker", m.listener("marker", MARKER_PORT))]
     objects += [m.namespace(name, labels) for name, labels in NAMESPACES.items()]
     for number, port in enumerate(origin_ports[:BACKENDS]):
-        objects.append(m.backend("b%d" % number, port))
+        # HAProxy's origin speaks HTTP/2 as well.
+        objects.append(m.backend("b%d" % number, port, protocol="kubernetes.io/h2c"
+                                 if number % 8 == 7 else None))
         objects.append(m.service("s%d" % number))
         objects.append(m.endpoint_slice("s%d-x" % number, "s%d" % number, port))
     for number, (ns, name) in enumerate([("a", "b"), ("a", "http-404"), ("http-404", "b"),
                                          ("http-404", "http-404")]):
         objects.append(m.backend(name, origin_ports[BACKENDS + number], ns=ns))
+    objects.append(m.backend("many", *origin_ports[:3]))
     objects += [m.service("empty"), m.endpoint_slice("empty-x", "empty", 80, addresses=())]
     return objects
 

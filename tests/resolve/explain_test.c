@@ -186,6 +186,11 @@ static void reasons_why_not(void **state)
 	assert_mentions(sb_str(&text), "1 server");
 	sb_fini(&text);
 	explain_free(result);
+	make_request(&(struct asked){ "POST", "http://h/x?%76=a%20+b%2&v=1", NULL }, &request);
+	result = ask(world, &request);
+	assert_string_equal(result->candidates[1].why_not.p,
+			    "query parameter v is 'a  b%2', '1' wanted");
+	explain_free(result);
 }
 
 /* Ties: the oldest route, then "namespace/name", then the first rule, the first match. */
