@@ -19,6 +19,8 @@
 
 #define CORE_TAG "tag:yaml.org,2002:"
 
+enum { MAX_TAG_DIRECTIVES = 100 };
+
 /* A finished value. */
 struct value {
 	struct json_object *json; /* NULL is JSON's null */
@@ -595,12 +597,29 @@ static char *join_surrogates(struct str text, size_t *ret_len)
 	return copy;
 }
 
+/* libyaml compares each %TAG directive with all others: more than a person writes take it ever
+ * longer. */
+static bool check_directives(struct str text, const char *path, struct error *err)
+{
+	size_t count = 0;
+	for (size_t at = str_chr(text, '%', 0); at < text.n; at = str_chr(text, '%', at + 1)) {
+		bool starts_line = at == 0 || text.p[at - 1] == '\n' || text.p[at - 1] == '\r';
+		count += starts_line && str_starts(str_sub(text, at, text.n), STR("%TAG"));
+	}
+	if (count <= MAX_TAG_DIRECTIVES)
+		return true;
+	return error_set(err, ERR_LIMIT, "%s: more than %d %%TAG directives", path,
+			 MAX_TAG_DIRECTIVES);
+}
+
 bool yaml_parse(struct str text, const char *path, size_t first_line, yaml_document_fn fn,
 		void *user, struct error *err)
 {
 	if (text.n > MAX_DOCUMENT_BYTES)
 		return error_set(err, ERR_LIMIT, "%s: larger than %d bytes", path,
 				 MAX_DOCUMENT_BYTES);
+	if (!check_directives(text, path, err))
+		return false;
 	struct reader *reader = xcalloc(1, sizeof(*reader));
 	reader->path = path;
 	reader->first_line = first_line;

@@ -79,6 +79,13 @@ static void bombs(void **state)
 		sb_addc(&sb, '[');
 	check(sb_str(&sb).p, "f:1:65: nested deeper than 64 levels");
 	sb_reset(&sb);
+	for (int i = 0; i < 101; i++)
+		sb_addf(&sb, "%%TAG !a%d! tag:example.com,2000:\n", i);
+	sb_adds(&sb, "---\na: 1\n");
+	check(sb_str(&sb).p, "f: more than 100 %TAG directives");
+	size_t first_line = str_chr(sb_str(&sb), '\n', 0) + 1;
+	check(sb_str(&sb).p + first_line, "102:{\"a\":1}\n");
+	sb_reset(&sb);
 	sb_adds(&sb, "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
 	for (int i = 1; i < 9; i++)
 		sb_addf(&sb, "a%d: &a%d [*a%d,*a%d,*a%d,*a%d,*a%d,*a%d,*a%d,*a%d]\n", i, i, i - 1,
