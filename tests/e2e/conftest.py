@@ -2,6 +2,7 @@
 """Fixtures of the end-to-end tests. They run the real programs against the HAProxy that the
 environment variable HAPROXY names (default: the one of the distribution), built in
 TIDEGATE_BUILD (default: build/)."""
+import contextlib
 import itertools
 import os
 import sys
@@ -47,32 +48,27 @@ def origins():
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory, origins):
     """One Tidegate for all tests that only add routes of their own."""
-    gate = Tidegate(tmp_path_factory.mktemp("shared"))
-    gate.base_manifests(origins.values())
-    gate.start()
-    gate.settle()
-    yield gate
-    gate.close()
-
-
-@pytest.fixture
-def gate(tmp_path, origins):
-    """A Tidegate for one test, running, with the base manifests."""
-    gate = Tidegate(tmp_path)
-    gate.base_manifests(origins.values())
-    gate.start()
-    gate.settle()
-    yield gate
-    gate.close()
+    with contextlib.closing(Tidegate(tmp_path_factory.mktemp("shared"))) as gate:
+        gate.base_manifests(origins.values())
+        gate.start()
+        gate.settle()
+        yield gate
 
 
 @pytest.fixture
 def cold_gate(tmp_path, origins):
-    """The same, not started yet."""
-    gate = Tidegate(tmp_path)
-    gate.base_manifests(origins.values())
-    yield gate
-    gate.close()
+    """A Tidegate for one test, with the base manifests, not started yet."""
+    with contextlib.closing(Tidegate(tmp_path)) as gate:
+        gate.base_manifests(origins.values())
+        yield gate
+
+
+@pytest.fixture
+def gate(cold_gate):
+    """The same, running."""
+    cold_gate.start()
+    cold_gate.settle()
+    return cold_gate
 
 
 class Case:

@@ -25,11 +25,7 @@ static const struct gateway_view *gateway(struct world *world, const char *name)
 static void classes(void **state)
 {
 	struct world *world = *state;
-	world_put(world, "{'apiVersion':'gateway.networking.k8s.io/v1','kind':'GatewayClass',"
-			 "'metadata':{'name':'other'},'spec':{'controllerName':'example.com/c'}}");
-	world_put(world, "{'apiVersion':'gateway.networking.k8s.io/v1','kind':'Gateway',"
-			 "'metadata':{'name':'theirs'},'spec':{'gatewayClassName':'other',"
-			 "'listeners':[" HTTP("a", "80", "") "]}}");
+	world_foreign_gateway(world);
 	world_put(world, "{'apiVersion':'gateway.networking.k8s.io/v1','kind':'Gateway',"
 			 "'metadata':{'name':'nobodys'},'spec':{'gatewayClassName':'tidgate',"
 			 "'listeners':[" HTTP("a", "80", "") "]}}");

@@ -88,11 +88,7 @@ static void listener_named_twice(void **state)
 static void parents_of_others(void **state)
 {
 	struct world *world = *state;
-	world_put(world, "{'apiVersion':'gateway.networking.k8s.io/v1','kind':'GatewayClass',"
-			 "'metadata':{'name':'other'},'spec':{'controllerName':'example.com/c'}}");
-	world_put(world, "{'apiVersion':'gateway.networking.k8s.io/v1','kind':'Gateway',"
-			 "'metadata':{'name':'theirs'},'spec':{'gatewayClassName':'other',"
-			 "'listeners':[" HTTP("a", "80", "") "]}}");
+	world_foreign_gateway(world);
 	world_route(world, "'name':'r'",
 		    "'parentRefs':[{'name':'theirs'},{'name':'missing'},"
 		    "{'group':'','kind':'Service','name':'mesh'}]" RULES(TO(WEB)));

@@ -75,6 +75,15 @@ void world_gateway(struct world *world, const char *meta, const char *listeners,
 	put_text(world, &text);
 }
 
+void world_foreign_gateway(struct world *world)
+{
+	world_put(world, "{'apiVersion':'gateway.networking.k8s.io/v1','kind':'GatewayClass',"
+			 "'metadata':{'name':'other'},'spec':{'controllerName':'example.com/c'}}");
+	world_put(world, "{'apiVersion':'gateway.networking.k8s.io/v1','kind':'Gateway',"
+			 "'metadata':{'name':'theirs'},'spec':{'gatewayClassName':'other',"
+			 "'listeners':[{'name':'a','protocol':'HTTP','port':80}]}}");
+}
+
 void world_route(struct world *world, const char *meta, const char *spec)
 {
 	struct sb text;

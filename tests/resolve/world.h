@@ -24,6 +24,8 @@ void world_put(struct world *world, const char *json);
 /* meta: "'name':'gw'", plus whatever else; the rest of the spec follows its opening. */
 void world_gateway(struct world *world, const char *meta, const char *listeners,
 		   const char *more);
+/* The Gateway "theirs", of another controller. */
+void world_foreign_gateway(struct world *world);
 void world_route(struct world *world, const char *meta, const char *spec);
 /* A Service with port 80 (and one ready pod 10.0.0.1:8080 when has_pod). */
 void world_service(struct world *world, const char *ns, const char *name, const char *port_more,
