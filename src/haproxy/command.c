@@ -61,6 +61,9 @@ void command_quote(struct sb *out, struct str word)
 
 void command_chain(struct commands *commands, struct str command)
 {
+	/* Of a name that HAProxy reported: nothing of ours is that long. */
+	if (command.n >= MAX_COMMAND_BYTES)
+		return;
 	if (commands->chain.len + command.n + 2 > MAX_COMMAND_BYTES - 1)
 		commands_flush(commands);
 	if (commands->chain.len > 0)

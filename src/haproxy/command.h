@@ -26,7 +26,8 @@ void commands_flush(struct commands *commands);
 /* Appends a word with the characters escaped that split words or commands. */
 void command_quote(struct sb *out, struct str word);
 
-/* One command, its words separated by spaces and quoted already. */
+/* One command, its words separated by spaces and quoted already. One that fits no batch is left
+ * out: HAProxy could not read it. */
 void command_chain(struct commands *commands, struct str command);
 void command_payload(struct commands *commands, struct str head, struct str payload);
 

@@ -63,6 +63,30 @@ static void map_commands(void **state)
 	state_free(s);
 }
 
+/* The others are sent. */
+static void too_long_for_any_batch(void **state)
+{
+	(void)state;
+	struct state *s = make("2.6.12");
+	struct commands *c = commands_new();
+	char *key = xmalloc(MAX_COMMAND_BYTES);
+	memset(key, 'k', MAX_COMMAND_BYTES);
+	size_t head = strlen("del map /run/tg/maps/rules.map ");
+	command_map_del(c, s, STR("rules.map"), (struct str){ key, MAX_COMMAND_BYTES });
+	command_map_del(c, s, STR("rules.map"), (struct str){ key, MAX_COMMAND_BYTES - head });
+	assert_int_equal(c->command_count, 0);
+	command_map_del(c, s, STR("rules.map"), (struct str){ key, MAX_COMMAND_BYTES - head - 1 });
+	command_map_del(c, s, STR("rules.map"), STR("@a/b/0"));
+	commands_flush(c);
+	assert_int_equal(c->command_count, 2);
+	assert_int_equal(c->count, 2);
+	assert_int_equal(c->batches[0].n, MAX_COMMAND_BYTES);
+	assert_true(str_is(c->batches[1], "del map /run/tg/maps/rules.map @a/b/0\n"));
+	commands_free(c);
+	free(key);
+	state_free(s);
+}
+
 static void appended(void **state)
 {
 	(void)state;
@@ -290,6 +314,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(quoting),	  cmocka_unit_test(map_commands),
+		cmocka_unit_test(too_long_for_any_batch),
 		cmocka_unit_test(appended),
 		cmocka_unit_test(long_values),	  cmocka_unit_test(batches_are_bounded),
 		cmocka_unit_test(lengths_at_the_limit),
