@@ -231,6 +231,8 @@ static void reload_reasons(void **unused)
 	} rows[] = {
 		{ "2.6", { CHANGE_ADD, PLAN_FRONTEND, STR_INIT("a.b.80"), STR_INIT("http *:80"),
 			   STR_INIT("") }, "frontend a.b.80" },
+		{ "3.4", { CHANGE_DEL, PLAN_LISTENER, STR_INIT("a.b.80 *"), STR_INIT(""),
+			   STR_INIT("any") }, "listener a.b.80 *" },
 		{ "3.4", { CHANGE_ADD, PLAN_ROUTE, STR_INIT("f a/"), STR_INIT("x"), STR_INIT("") },
 		  NULL },
 		{ "2.6", { CHANGE_ADD, PLAN_HEADER, STR_INIT("h9/req/set/x-set"), STR_INIT("1"),

@@ -8,11 +8,11 @@
 
 #include <cmocka.h>
 
-enum { MAX_TEST_LISTENERS = 4, MAX_TEST_CERTS = 3 };
+enum { MAX_TEST_LISTENERS = 4, MAX_TEST_CERTS = 4, MANY_NAMES = 64 };
 
 struct sample_listener {
 	const char *hostname;
-	const char *certificates; /* letters: a, b, c */
+	const char *certificates; /* letters: a, b, c, d */
 };
 
 static struct str names_a[] = { STR_INIT("www.example.com"), STR_INIT("*.example.org") };
@@ -21,6 +21,7 @@ static struct certificate_view certificates[MAX_TEST_CERTS] = {
 	{ .name = STR_INIT("n.a"), .digest = STR_INIT("1"), .names = names_a, .name_count = 2 },
 	{ .name = STR_INIT("n.b"), .digest = STR_INIT("2"), .names = names_b, .name_count = 1 },
 	{ .name = STR_INIT("n.c"), .digest = STR_INIT("3") }, /* no DNS names */
+	{ .name = STR_INIT("n.d"), .digest = STR_INIT("4") }, /* too_many_names() */
 };
 
 /* The SNI and default-cert entries of one frontend with these listeners. */
@@ -114,12 +115,32 @@ static void several_listeners(void **state)
 	assert_sni(defaults, 2, "f n.b: *.a.net\nf n.c: *.net\nf: n.c\n");
 }
 
+/* What does not fit a line of the crt-list is served for all of its names. */
+static void too_many_names(void **state)
+{
+	(void)state;
+	static char text[MANY_NAMES][250];
+	static struct str names[MANY_NAMES];
+	for (size_t i = 0; i < MANY_NAMES; i++) {
+		snprintf(text[i], sizeof(text[i]), "%0200zu.example.net", i);
+		names[i] = str_of(text[i]);
+	}
+	certificates[3].names = names;
+	certificates[3].name_count = MANY_NAMES;
+	/* The second listener has one of the names: the others become filters. */
+	const struct sample_listener open[] = { { "", "d" }, { text[0], "b" } };
+	char want[400];
+	snprintf(want, sizeof(want), "f n.b: %s\nf n.d: -\nf: n.d\n", text[0]);
+	assert_sni(open, 2, want);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_certificate),
 		cmocka_unit_test(several_certificates),
 		cmocka_unit_test(several_listeners),
+		cmocka_unit_test(too_many_names),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
