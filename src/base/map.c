@@ -11,7 +11,6 @@
 struct map_entry {
 	UT_hash_handle hh;
 	void *value;
-	size_t len;
 	char key[];
 };
 
@@ -72,10 +71,9 @@ void *map_put(struct map *map, struct str key, void *value)
 	}
 	entry = xcalloc(1, sizeof(*entry) + key.n + 1);
 	entry->value = value;
-	entry->len = key.n;
 	if (key.n)
 		memcpy(entry->key, key.p, key.n);
-	HASH_ADD_KEYPTR(hh, map->head, entry->key, entry->len, entry);
+	HASH_ADD_KEYPTR(hh, map->head, entry->key, key.n, entry);
 	return NULL;
 }
 
@@ -107,7 +105,7 @@ struct map_entry *map_next(const struct map_entry *entry)
 
 struct str map_key(const struct map_entry *entry)
 {
-	return (struct str){ entry->key, entry->len };
+	return (struct str){ entry->key, entry->hh.keylen };
 }
 
 void *map_value(const struct map_entry *entry)

@@ -206,6 +206,15 @@ static bool on_certificate(void *user, struct str name, struct str digest, struc
 
 /* ---- passes ---- */
 
+static void follow_hosts(struct app *app)
+{
+	struct arena *arena = arena_new();
+	size_t count;
+	struct str *hosts = compiler_hosts(app->compiler, arena, &count);
+	dns_follow(app->dns, hosts, count);
+	arena_free(arena);
+}
+
 static struct changes *make_pass(struct app *app)
 {
 	struct compile_options options = {
@@ -220,11 +229,8 @@ static struct changes *make_pass(struct app *app)
 	app->pass_count++;
 	app->change_count += changes->count;
 
-	struct arena *arena = arena_new();
-	size_t count;
-	struct str *hosts = compiler_hosts(app->compiler, arena, &count);
-	dns_follow(app->dns, hosts, count);
-	arena_free(arena);
+	if (compiler_hosts_changed(app->compiler))
+		follow_hosts(app);
 	return changes;
 }
 

@@ -257,9 +257,10 @@ static void take_update(struct engine *engine, const struct changes *changes)
 	for (size_t i = 0; i < changes->count; i++) {
 		if (needs_reload(engine, &changes->items[i], reason, sizeof(reason)))
 			engine_want_reload(engine, "%s", reason);
-		if (changes->items[i].table >= PLAN_CERTIFICATE &&
-		    changes->items[i].table <= PLAN_SERVER)
-			engine->cfg_dirty = true;
+		bool in_cfg = changes->items[i].table >= PLAN_CERTIFICATE &&
+			      changes->items[i].table <= PLAN_SERVER;
+		engine->cfg_dirty |= in_cfg;
+		engine->maps_dirty |= !in_cfg;
 	}
 	for (size_t i = 0; i < changes->count; i++)
 		state_change(engine->state, &changes->items[i]);
@@ -268,7 +269,6 @@ static void take_update(struct engine *engine, const struct changes *changes)
 	for (size_t i = 0; i < changes->count; i++)
 		lower(&l, &changes->items[i]);
 	engine->change_count += changes->count;
-	engine->maps_dirty = true;
 	map_free(l.groups, NULL);
 	arena_free(l.arena);
 }

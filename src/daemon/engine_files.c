@@ -95,7 +95,7 @@ static bool put_plan(struct engine *engine, bool now, struct error *err)
 	struct arena *arena = arena_new();
 	struct sb sb;
 	sb_init(&sb, MAX_FILE_BYTES);
-	plan_print(engine_plan(engine), &sb);
+	state_print_plan(engine->state, &sb);
 	bool done = put(engine, now, engine_path(engine, arena, "plan.last").p, sb_str(&sb),
 			FILE_MODE, true, err);
 	sb_fini(&sb);

@@ -97,6 +97,18 @@ struct plan *state_plan(const struct state *state)
 	return plan;
 }
 
+void state_print_plan(const struct state *state, struct sb *out)
+{
+	for (int i = 0; i < PLAN_TABLE_COUNT; i++) {
+		const struct texts *table = state->tables[i];
+		for (size_t k = 0; k < texts_count(table); k++) {
+			const struct plan_entry entry = { (enum plan_table)i, texts_key(table, k),
+							  texts_value(table, k) };
+			plan_print_entry(&entry, out);
+		}
+	}
+}
+
 /* ---- servers ---- */
 
 bool server_parse(struct str value, struct server_value *ret_server)

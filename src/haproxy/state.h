@@ -57,8 +57,9 @@ struct str state_get(const struct state *state, enum plan_table table, struct st
 void state_load(struct state *state, const struct plan *plan);
 void state_change(struct state *state, const struct change *change);
 
-/* All entries as a plan (sorted, copied). */
+/* All entries as a plan (sorted, copied); its text without the copy. */
 struct plan *state_plan(const struct state *state);
+void state_print_plan(const struct state *state, struct sb *out);
 
 /* A copied slice in a map. */
 void state_put_str(struct map *map, struct str key, struct str value);

@@ -21,6 +21,7 @@ struct backends {
 	struct map *groups; /* "ns.name" -> first unit */
 	struct backend_unit **dirty;
 	size_t dirty_count, dirty_capacity;
+	bool hosts_changed;
 };
 
 struct backends *backends_new(struct entry_set *set)
@@ -69,6 +70,8 @@ static void unit_mark(struct backends *backends, struct backend_unit *unit)
 	if (unit->dirty)
 		return;
 	unit->dirty = true;
+	/* The name of a Backend has a colon: only these have DNS names. */
+	backends->hosts_changed |= str_chr(unit_name(unit), ':', 0) < unit->name_len;
 	backends->dirty = grow(backends->dirty, backends->dirty_count, &backends->dirty_capacity,
 			       sizeof(struct backend_unit *));
 	backends->dirty[backends->dirty_count++] = unit;
@@ -230,6 +233,13 @@ void backends_findings(const struct backends *backends, struct findings *finding
 				findings_copy(findings, &unit->findings->items[i]);
 		}
 	}
+}
+
+bool backends_hosts_changed(struct backends *backends)
+{
+	bool changed = backends->hosts_changed;
+	backends->hosts_changed = false;
+	return changed;
 }
 
 struct str *backends_hosts(const struct backends *backends, const struct store *store,

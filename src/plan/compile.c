@@ -511,6 +511,11 @@ void compiler_findings(const struct compiler *compiler, struct findings *finding
 		qsort(findings->items, findings->count, sizeof(*findings->items), finding_cmp);
 }
 
+bool compiler_hosts_changed(struct compiler *compiler)
+{
+	return backends_hosts_changed(compiler->backends);
+}
+
 struct str *compiler_hosts(const struct compiler *compiler, struct arena *arena, size_t *ret_count)
 {
 	return backends_hosts(compiler->backends, compiler->store, arena, ret_count);

@@ -47,5 +47,6 @@ const struct route_view *const *compiler_routes(const struct compiler *compiler,
 void compiler_findings(const struct compiler *compiler, struct findings *findings);
 
 /* The DNS names that Backends in use ask for; sorted; the array belongs to the arena. */
+bool compiler_hosts_changed(struct compiler *compiler); /* since the last question */
 struct str *compiler_hosts(const struct compiler *compiler, struct arena *arena,
 			   size_t *ret_count);

@@ -68,6 +68,7 @@ const struct plan_entry *plan_find(const struct plan *plan, enum plan_table tabl
 
 /* Text form. */
 void plan_print(const struct plan *plan, struct sb *out);
+void plan_print_entry(const struct plan_entry *entry, struct sb *out);
 /* NULL with ERR_SYNTAX (line number and what is wrong) or ERR_LIMIT. */
 struct plan *plan_parse(struct str text, struct error *err);
 

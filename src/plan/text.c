@@ -6,17 +6,20 @@
 
 enum { MAX_PLAN_LINES = 20 * 1000 * 1000 };
 
+void plan_print_entry(const struct plan_entry *entry, struct sb *out)
+{
+	sb_adds(out, plan_table_names[entry->table]);
+	sb_addc(out, '\t');
+	sb_add(out, entry->key);
+	sb_addc(out, '\t');
+	sb_add(out, entry->value);
+	sb_addc(out, '\n');
+}
+
 void plan_print(const struct plan *plan, struct sb *out)
 {
-	for (size_t i = 0; i < plan->count; i++) {
-		const struct plan_entry *entry = &plan->entries[i];
-		sb_adds(out, plan_table_names[entry->table]);
-		sb_addc(out, '\t');
-		sb_add(out, entry->key);
-		sb_addc(out, '\t');
-		sb_add(out, entry->value);
-		sb_addc(out, '\n');
-	}
+	for (size_t i = 0; i < plan->count; i++)
+		plan_print_entry(&plan->entries[i], out);
 }
 
 static bool table_find(struct str name, enum plan_table *ret_table)

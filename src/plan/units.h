@@ -41,6 +41,8 @@ void backends_mark_all(struct backends *backends);
 void backends_remake(struct backends *backends, const struct store *store,
 		     const struct compile_options *options);
 void backends_findings(const struct backends *backends, struct findings *findings);
+/* Whether names or users of Backends may have changed since the last question. */
+bool backends_hosts_changed(struct backends *backends);
 struct str *backends_hosts(const struct backends *backends, const struct store *store,
 			   struct arena *arena, size_t *ret_count);
 

@@ -25,30 +25,33 @@ struct unknown {
 };
 
 struct slot {
+	struct map_entry *at; /* "kind/namespace/name" */
+	uint16_t ns_at, name_at; /* in it */
 	enum kind kind;
-	struct str ns, name;
 	struct entry *entries; /* unordered; mostly one */
 	struct slot *next_dirty;
 	struct sum delivered_sum;
 	int64_t generation;
 	bool delivered, dirty;
-	char text[]; /* the map's key; ns and name point into it */
+};
+
+/* Of an entry, until it is linked. */
+struct parsed {
+	enum kind kind;
+	char *ns, *name, *unknown;
 };
 
 struct entry {
 	struct slot *slot; /* NULL: unknown kind, or not even a name could be read */
 	struct entry *next, **link; /* in the slot; *link is this entry */
 	struct chunk *chunk;
-	size_t line; /* from the chunk's first line on */
 	struct sum sum;
+	uint32_t line; /* from the chunk's first line on */
 	bool valid;
 	struct unknown *unknown;
 	struct findings *notes; /* NULL: none; lives in its own arena */
 	struct object *object;  /* until it is delivered, or turns out not to count */
-	struct {
-		enum kind kind;
-		char *ns, *name, *unknown;
-	} parsed; /* until the entry is linked */
+	struct parsed *parsed; /* NULL once it is linked */
 };
 
 struct chunk {
@@ -73,6 +76,9 @@ struct catalog {
 	struct map *unknowns; /* "group/Kind" -> struct unknown */
 	struct slot *dirty;
 	struct slot **dirty_tail;
+	/* Entries with notes, those beside another one of their slot, those of unknown kinds, and
+	 * slots that are delivered. */
+	size_t note_count, duplicate_count, unknown_count, delivered_count;
 	bool news;           /* findings may have changed */
 	struct sb canonical; /* scratch */
 };
@@ -159,14 +165,23 @@ static char *copy_of(struct str s)
 	return xstrndup(s.p, s.n);
 }
 
+static void parsed_drop(struct entry *entry)
+{
+	if (!entry->parsed)
+		return;
+	free(entry->parsed->ns);
+	free(entry->parsed->name);
+	free(entry->parsed->unknown);
+	free(entry->parsed);
+	entry->parsed = NULL;
+}
+
 static void entry_fini(struct entry *entry)
 {
 	object_free(entry->object);
 	if (entry->notes)
 		arena_free(entry->notes->arena);
-	free(entry->parsed.ns);
-	free(entry->parsed.name);
-	free(entry->parsed.unknown);
+	parsed_drop(entry);
 }
 
 static void chunk_free(struct chunk *chunk)
@@ -189,23 +204,24 @@ static void decode_entry(struct entry *entry, struct json_object *json, struct s
 			 struct findings *notes)
 {
 	struct decode_output out = { .object = NULL };
+	struct parsed *parsed = entry->parsed = xcalloc(1, sizeof(*parsed));
 	switch (decode_object(json, origin, &out, notes)) {
 	case DECODE_OK:
 		entry->valid = true;
 		entry->object = out.object;
-		entry->parsed.kind = out.object->kind;
-		entry->parsed.ns = copy_of(out.object->meta.ns);
-		entry->parsed.name = copy_of(out.object->meta.name);
+		parsed->kind = out.object->kind;
+		parsed->ns = copy_of(out.object->meta.ns);
+		parsed->name = copy_of(out.object->meta.name);
 		return;
 	case DECODE_INVALID:
 		if (out.kind == KIND_NONE || out.name.n == 0)
 			return;
-		entry->parsed.kind = out.kind;
-		entry->parsed.ns = copy_of(out.ns);
-		entry->parsed.name = copy_of(out.name);
+		parsed->kind = out.kind;
+		parsed->ns = copy_of(out.ns);
+		parsed->name = copy_of(out.name);
 		return;
 	case DECODE_UNKNOWN:
-		entry->parsed.unknown = copy_of(out.kind_name);
+		parsed->unknown = copy_of(out.kind_name);
 		return;
 	}
 }
@@ -234,7 +250,7 @@ static void collect_object(struct collector *collector, struct json_object *json
 	chunk->entries = grow(chunk->entries, chunk->count, &chunk->capacity,
 			      sizeof(*chunk->entries));
 	struct entry *entry = &chunk->entries[chunk->count++];
-	*entry = (struct entry){ .chunk = chunk, .line = line - chunk->line };
+	*entry = (struct entry){ .chunk = chunk, .line = (uint32_t)(line - chunk->line) };
 	if (!json_object_is_type(json, json_type_object))
 		note_file(notes, path, origin, "NotAnObject",
 			  "a document must be a mapping with apiVersion, kind and metadata");
@@ -347,15 +363,24 @@ static struct slot *slot_make(struct catalog *catalog, enum kind kind, struct st
 		return slot;
 	size_t at;
 	char *key = slot_key(kind, ns, name, &at);
-	size_t len = at + ns.n + 1 + name.n;
-	slot = xcalloc(1, sizeof(*slot) + len + 1);
-	memcpy(slot->text, key, len);
-	free(key);
+	slot = xcalloc(1, sizeof(*slot));
+	map_put(catalog->slots, str_of(key), slot);
+	slot->at = map_at(catalog->slots, str_of(key));
 	slot->kind = kind;
-	slot->ns = (struct str){ slot->text + at, ns.n };
-	slot->name = (struct str){ slot->text + at + ns.n + 1, name.n };
-	map_put(catalog->slots, (struct str){ slot->text, len }, slot);
+	slot->ns_at = (uint16_t)at;
+	slot->name_at = (uint16_t)(at + ns.n + 1);
+	free(key);
 	return slot;
+}
+
+static struct str slot_ns(const struct slot *slot)
+{
+	return str_sub(map_key(slot->at), slot->ns_at, slot->name_at - 1u);
+}
+
+static struct str slot_name(const struct slot *slot)
+{
+	return str_sub(map_key(slot->at), slot->name_at, map_key(slot->at).n);
 }
 
 /* Which of two entries of one slot counts. */
@@ -381,7 +406,7 @@ static struct entry *slot_winner(const struct slot *slot)
 
 static void link_unknown(struct catalog *catalog, struct entry *entry)
 {
-	struct str name = str_of(entry->parsed.unknown);
+	struct str name = str_of(entry->parsed->unknown);
 	struct unknown *unknown = map_get(catalog->unknowns, name);
 	if (!unknown) {
 		struct sb sb;
@@ -393,18 +418,21 @@ static void link_unknown(struct catalog *catalog, struct entry *entry)
 		map_put(catalog->unknowns, name, unknown);
 	}
 	unknown->count++;
+	catalog->unknown_count++;
 	entry->unknown = unknown;
 }
 
 static void link_entry(struct catalog *catalog, struct entry *entry)
 {
-	if (entry->parsed.unknown)
+	const struct parsed *parsed = entry->parsed;
+	if (parsed && parsed->unknown)
 		link_unknown(catalog, entry);
 	catalog->news |= entry->notes || entry->unknown;
-	if (entry->parsed.name) {
-		struct slot *slot = slot_make(catalog, entry->parsed.kind,
-					      str_of(entry->parsed.ns),
-					      str_of(entry->parsed.name));
+	catalog->note_count += entry->notes != NULL;
+	if (parsed && parsed->name) {
+		struct slot *slot = slot_make(catalog, parsed->kind, str_of(parsed->ns),
+					      str_of(parsed->name));
+		catalog->duplicate_count += slot->entries != NULL;
 		entry->slot = slot;
 		entry->next = slot->entries;
 		entry->link = &slot->entries;
@@ -413,22 +441,23 @@ static void link_entry(struct catalog *catalog, struct entry *entry)
 		slot->entries = entry;
 		mark_dirty(catalog, slot);
 	}
-	free(entry->parsed.ns);
-	free(entry->parsed.name);
-	free(entry->parsed.unknown);
-	memset(&entry->parsed, 0, sizeof(entry->parsed));
+	parsed_drop(entry);
 }
 
 static void unlink_entry(struct catalog *catalog, struct entry *entry)
 {
-	if (entry->unknown)
+	if (entry->unknown) {
 		entry->unknown->count--;
+		catalog->unknown_count--;
+	}
 	catalog->news |= entry->notes || entry->unknown;
+	catalog->note_count -= entry->notes != NULL;
 	if (!entry->slot)
 		return;
 	*entry->link = entry->next;
 	if (entry->next)
 		entry->next->link = entry->link;
+	catalog->duplicate_count -= entry->slot->entries != NULL;
 	catalog->news |= entry->slot->entries != NULL; /* no duplicate any more */
 	mark_dirty(catalog, entry->slot);
 }
@@ -602,6 +631,7 @@ static bool deliver(struct catalog *catalog, struct slot *slot, struct entry *wi
 	if (!object)
 		return false;
 	object->meta.generation = ++slot->generation;
+	catalog->delivered_count += !slot->delivered;
 	slot->delivered = true;
 	slot->delivered_sum = winner->sum;
 	catalog->ops.put(catalog->ops.user, object);
@@ -616,7 +646,8 @@ static bool settle(struct catalog *catalog, struct slot *slot)
 	if (winner) {
 		changed |= deliver(catalog, slot, winner);
 	} else if (slot->delivered) {
-		catalog->ops.remove(catalog->ops.user, slot->kind, slot->ns, slot->name);
+		catalog->ops.remove(catalog->ops.user, slot->kind, slot_ns(slot), slot_name(slot));
+		catalog->delivered_count--;
 		changed = true;
 	}
 	for (struct entry *entry = slot->entries; entry; entry = entry->next) {
@@ -624,7 +655,7 @@ static bool settle(struct catalog *catalog, struct slot *slot)
 		entry->object = NULL;
 	}
 	if (!winner) {
-		map_del(catalog->slots, str_of(slot->text));
+		map_del(catalog->slots, map_key(slot->at));
 		free(slot);
 	}
 	return changed;
@@ -657,6 +688,7 @@ bool catalog_redeliver(struct catalog *catalog, enum kind kind, struct str ns, s
 		return false;
 	slot->generation += !slot->delivered;
 	object->meta.generation = slot->generation;
+	catalog->delivered_count += !slot->delivered;
 	slot->delivered = true;
 	slot->delivered_sum = winner->sum;
 	catalog->ops.put(catalog->ops.user, object);
@@ -678,7 +710,7 @@ static void slot_findings(const struct slot *slot, struct findings *findings)
 		sb_reset(&origin);
 		sb_addf(&origin, "%s:%zu", entry->chunk->file->path,
 			entry->chunk->line + entry->line);
-		struct meta meta = { .ns = slot->ns, .name = slot->name,
+		struct meta meta = { .ns = slot_ns(slot), .name = slot_name(slot),
 				     .origin = sb_str(&origin) };
 		findings_add(findings, SEVERITY_ERROR, slot->kind, &meta, NULL, "Duplicate",
 			     "also in %s:%zu, which counts (first in the order of paths); "
@@ -709,29 +741,22 @@ static void unknown_finding(struct str kind, const struct unknown *unknown,
 
 void catalog_findings(const struct catalog *catalog, struct findings *findings)
 {
-	for (struct map_entry *e = map_first(catalog->files); e; e = map_next(e)) {
+	struct map_entry *e = catalog->note_count ? map_first(catalog->files) : NULL;
+	for (; e; e = map_next(e)) {
 		const struct file *file = map_value(e);
 		for (size_t i = 0; i < file->count; i++)
 			chunk_findings(file->chunks[i], findings);
 	}
-	for (struct map_entry *e = map_first(catalog->slots); e; e = map_next(e))
+	for (e = catalog->duplicate_count ? map_first(catalog->slots) : NULL; e; e = map_next(e))
 		slot_findings(map_value(e), findings);
-	for (struct map_entry *e = map_first(catalog->unknowns); e; e = map_next(e))
+	for (e = map_first(catalog->unknowns); e; e = map_next(e))
 		unknown_finding(map_key(e), map_value(e), findings);
 }
 
 void catalog_stats(const struct catalog *catalog, struct files_stats *stats)
 {
-	stats->objects = 0;
-	stats->unknown_objects = 0;
-	for (struct map_entry *e = map_first(catalog->slots); e; e = map_next(e)) {
-		const struct slot *slot = map_value(e);
-		stats->objects += slot->delivered;
-	}
-	for (struct map_entry *e = map_first(catalog->unknowns); e; e = map_next(e)) {
-		const struct unknown *unknown = map_value(e);
-		stats->unknown_objects += unknown->count;
-	}
+	stats->objects = catalog->delivered_count;
+	stats->unknown_objects = catalog->unknown_count;
 }
 
 /* ---- Lifetime ---- */

@@ -73,6 +73,7 @@ struct files_source {
 	bool scan_wanted, force, news;
 	uint64_t scan;
 	int64_t first_event_ms, due_ms; /* 0: none */
+	size_t reported_count;     /* files */
 	struct findings *problems; /* of the last scan; in its own arena */
 	struct sb problem_paths;   /* likewise, each with a NUL behind it */
 	struct files_stats stats;
@@ -205,10 +206,18 @@ static void unsettle(struct files_source *source, struct tracked *file)
 	map_put(source->unsettled, str_of(file->path), file);
 }
 
+static void set_reported(struct files_source *source, struct tracked *file, bool reported)
+{
+	source->news |= file->reported != reported;
+	source->reported_count -= file->reported;
+	source->reported_count += reported;
+	file->reported = reported;
+}
+
 static void forget(struct files_source *source, struct tracked *file)
 {
 	catalog_drop(source->catalog, file->path);
-	source->news |= file->reported;
+	set_reported(source, file, false);
 	map_del(source->unsettled, str_of(file->path));
 	map_del(source->files, str_of(file->path));
 	tracked_free(file);
@@ -258,17 +267,16 @@ static void file_broken(struct files_source *source, struct tracked *file, const
 	}
 	bool report = !source->stats.complete || file->reported ||
 		      now - file->broken_ms >= BROKEN_MS;
-	source->news |= report && (!same || !file->reported);
-	file->reported = report;
+	source->news |= report && !same;
+	set_reported(source, file, report);
 	if (!report)
 		unsettle(source, file);
 }
 
 static void file_good(struct files_source *source, struct tracked *file)
 {
-	source->news |= file->reported;
+	set_reported(source, file, false);
 	file->broken_ms = 0;
-	file->reported = false;
 	free(file->problem);
 	file->problem = NULL;
 }
@@ -609,7 +617,8 @@ void files_source_redeliver(struct files_source *source, enum kind kind, struct 
 
 static void file_findings(const struct files_source *source, struct findings *findings)
 {
-	for (struct map_entry *e = map_first(source->files); e; e = map_next(e)) {
+	struct map_entry *e = source->reported_count ? map_first(source->files) : NULL;
+	for (; e; e = map_next(e)) {
 		const struct tracked *file = map_value(e);
 		struct meta meta = { .name = map_key(e), .origin = map_key(e) };
 		if (file->reported)

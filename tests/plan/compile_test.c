@@ -385,6 +385,7 @@ static void names_of_backends(void **state)
 	put_and_mark(store, compiler, backend);
 	changes_free(compile_pass(compiler, &with));
 	size_t count;
+	assert_false(compiler_hosts_changed(compiler));
 	compiler_hosts(compiler, arena, &count);
 	assert_int_equal(count, 0); /* nobody refers to it */
 
@@ -395,6 +396,8 @@ static void names_of_backends(void **state)
 	};
 	put_and_mark(store, compiler, route);
 	changes_free(compile_pass(compiler, &with));
+	assert_true(compiler_hosts_changed(compiler));
+	assert_false(compiler_hosts_changed(compiler));
 	struct str *hosts = compiler_hosts(compiler, arena, &count);
 	assert_int_equal(count, 1);
 	assert_true(str_is(hosts[0], "db.internal"));
