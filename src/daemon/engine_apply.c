@@ -150,7 +150,10 @@ static void lower_sni(struct lowering *l, const struct change *change)
 	struct str path = render_cert_path(engine->state, l->arena, cert);
 	if (!state_frontend_served(engine->state, frontend))
 		return;
-	if (change->op == CHANGE_ADD) {
+	/* Other filters: a second line for the certificate. The check that comes next removes
+	 * the first one, so that no name is ever without. */
+	engine->crt_lists_changed |= change->op == CHANGE_SET;
+	if (change->op != CHANGE_DEL) {
 		if (!command_crt_list_add(engine->commands, list, path,
 					  render_sni_filters(l->arena, change->value)))
 			engine_want_reload(engine, "names too long for a command: certificate "
@@ -241,11 +244,9 @@ static bool needs_reload(const struct engine *engine, const struct change *chang
 {
 	if (render_needs_reload(engine->state, change, text, text_bytes))
 		return true;
-	if (change->op != CHANGE_SET || (change->table != PLAN_SNI && change->table != PLAN_BACKEND))
+	if (change->op != CHANGE_SET || change->table != PLAN_BACKEND)
 		return false;
-	snprintf(text, text_bytes, "%s " STR_FMT,
-		 change->table == PLAN_SNI ? "SNI filters of" : "protocol of backend",
-		 STR_ARG(change->key));
+	snprintf(text, text_bytes, "protocol of backend " STR_FMT, STR_ARG(change->key));
 	return true;
 }
 

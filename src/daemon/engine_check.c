@@ -116,11 +116,12 @@ static void add_tls_steps(struct engine *engine)
 	for (size_t i = 0; i < texts_count(frontends); i++) {
 		struct str frontend = texts_key(frontends, i);
 		if (!state_frontend_served(state, frontend) ||
-		    !state_frontend_is_https(state, frontend) || !due(engine, n++))
+		    !state_frontend_is_https(state, frontend) ||
+		    (!due(engine, n++) && !engine->crt_lists_changed))
 			continue;
 		struct str list = render_crt_list_path(state, check->arena, frontend);
 		add_step(check, STEP_CRT_LIST,
-			 arena_strf(check->arena, "show ssl crt-list " STR_FMT "\n",
+			 arena_strf(check->arena, "show ssl crt-list -n " STR_FMT "\n",
 				    STR_ARG(list)))->name = frontend;
 	}
 }
@@ -149,6 +150,7 @@ static void add_steps(struct engine *engine)
 		}
 	}
 	add_tls_steps(engine);
+	engine->crt_lists_changed = false;
 }
 
 static void finish(struct engine *engine, const struct error *err)

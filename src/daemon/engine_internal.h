@@ -94,6 +94,7 @@ struct engine {
 	int64_t hold_until_ms;
 	bool repair_wanted;        /* a full read-back as soon as possible */
 	char repair_reason[160];
+	bool crt_lists_changed; /* the next check looks at all of them */
 	struct map *dead_backends; /* backends without a place in the plan, to be deleted */
 
 	struct check *check;       /* the read-back under way */

@@ -399,6 +399,18 @@ static struct str first_word(struct str line)
 	return str_cut(&line, ' ');
 }
 
+/* "PATH:LINE FILTERS" as it stands in the file: "PATH FILTERS". */
+static struct str without_line_number(struct arena *arena, struct str line)
+{
+	struct str name = first_word(line);
+	struct str rest = str_sub(line, name.n, line.n);
+	while (name.n && name.p[name.n - 1] != ':')
+		name.n--;
+	return name.n ? arena_strf(arena, STR_FMT STR_FMT, STR_ARG(str_sub(name, 0, name.n - 1)),
+				   STR_ARG(rest)) :
+			line;
+}
+
 void readback_crt_list(struct readback *rb, struct str frontend, struct str reply)
 {
 	struct arena *arena = arena_new();
@@ -409,11 +421,13 @@ void readback_crt_list(struct readback *rb, struct str frontend, struct str repl
 	size_t live_count = reply_lines(arena, reply, &live);
 	size_t want_count = reply_lines(arena, sb_str(&sb), &want);
 	sb_fini(&sb);
-	struct map *lines = map_new();
+	struct map *lines = map_new(); /* what stands in HAProxy -> its place there */
+	struct map *paths = map_new(); /* of the certificates that are to be there */
 	for (size_t i = 0; i < live_count; i++)
-		map_put(lines, live[i], lines);
+		map_put(lines, without_line_number(arena, live[i]), &live[i]);
 	/* Adds before deletions: a name is never without a certificate. */
 	for (size_t i = 0; i < want_count; i++) {
+		map_put(paths, first_word(want[i]), paths);
 		if (map_del(lines, want[i]))
 			continue;
 		found(rb, "crt-list " STR_FMT ": HAProxy lacks " STR_FMT, STR_ARG(frontend),
@@ -425,11 +439,15 @@ void readback_crt_list(struct readback *rb, struct str frontend, struct str repl
 			rb->need_reload = true;
 	}
 	for (struct map_entry *at = map_first(lines); at; at = map_next(at)) {
-		found(rb, "crt-list " STR_FMT ": not in the plan: " STR_FMT, STR_ARG(frontend),
-		      STR_ARG(map_key(at)));
+		/* Other filters of the same certificate are what a change of them leaves. */
+		if (!map_get(paths, first_word(map_key(at))))
+			found(rb, "crt-list " STR_FMT ": not in the plan: " STR_FMT,
+			      STR_ARG(frontend), STR_ARG(map_key(at)));
+		const struct str *place = map_value(at);
 		if (rb->commands)
-			command_crt_list_del(removals(rb), list, first_word(map_key(at)));
+			command_crt_list_del(removals(rb), list, first_word(*place));
 	}
+	map_free(paths, NULL);
 	map_free(lines, NULL);
 	arena_free(arena);
 }

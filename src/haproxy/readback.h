@@ -35,7 +35,7 @@ void readback_counts(struct readback *readback, const struct image *image, struc
 /* A certificate: `present` from `show ssl cert`, fingerprint of `show ssl cert FILE`. */
 void readback_cert(struct readback *readback, struct str path, struct str pem, bool present,
 		   struct str fingerprint);
-/* `show ssl crt-list FILE` of a frontend. */
+/* `show ssl crt-list -n FILE` of a frontend. */
 void readback_crt_list(struct readback *readback, struct str frontend, struct str reply);
 
 /* SHA-1 of the first certificate of a PEM, as HAProxy prints it; false when there is none. */

@@ -2,6 +2,7 @@
 """HTTP/2, h2c and WebSocket, on both sides; and TLS: certificates, SNI, 421."""
 import hashlib
 import os
+import re
 import ssl
 
 import pytest
@@ -165,6 +166,38 @@ def test_certificate_is_renewed_without_a_reload(secure, pems):
         # The connection that was open stays so.
         assert clients.exchange(connection, host="one.tls.test").origin == "a"
     assert secure.worker_pid() == worker
+
+
+def test_certificates_of_a_listener_come_and_go_without_a_reload(gate):
+    port = free_port()
+    pem = {name: m.make_certificate(name + ".test") for name in ("one", "two", "three")}
+
+    def listen(*certs):
+        gate.apply("tls", *[m.tls_secret(name, pem=pem[name]) for name in certs],
+                   m.gateway("tls", m.listener("tls", port, certs=list(certs))))
+
+    def served(name):
+        return clients.peer_certificate(port, name + ".test") == der(pem[name])
+
+    def lines():
+        path = re.search(r"\S+tls\S+crt-list", gate.runtime("show ssl crt-list")).group(0)
+        return [line for line in gate.runtime("show ssl crt-list -n " + path).splitlines()
+                if line.strip() and line[0] != "#"]
+
+    listen("one")
+    eventually(lambda: served("one"))
+    worker = gate.worker_pid()
+    listen("one", "two")
+    eventually(lambda: served("two") and served("one"))
+    eventually(lambda: len(lines()) == 3, what="the default and a line for each")
+    listen("one", "two", "three")
+    eventually(lambda: all(served(name) for name in pem))
+    listen("one", "three")
+    eventually(lambda: served("three") and not served("two") and len(lines()) == 3)
+    listen("one")
+    eventually(lambda: len(lines()) == 2 and not served("three") and served("one"))
+    assert gate.worker_pid() == worker
+    assert gate.metric_sum("tidegate_drift_found_total") == 0
 
 
 def test_certificate_that_does_not_fit_its_key_keeps_the_old_one(secure, pems):

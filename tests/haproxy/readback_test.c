@@ -292,13 +292,28 @@ static void crt_lists(void **state)
 	begin(&f, "2.6.12");
 	readback_crt_list(&f.rb, STR("default.tls.443"),
 			  STR("# /run/tg/certs/default.tls.443.crt-list\n"
-			      "/run/tg/certs/default.c.pem a.com b.com\n\n"));
+			      "/run/tg/certs/default.c.pem:1 a.com b.com\n\n"));
 	expect(&f, 0, "");
-	readback_crt_list(&f.rb, STR("default.tls.443"), STR("/run/tg/certs/old.pem x.com\n"));
+	readback_crt_list(&f.rb, STR("default.tls.443"), STR("/run/tg/certs/old.pem:7 x.com\n"));
 	expect(&f, 2,
 	       "add ssl crt-list /run/tg/certs/default.tls.443.crt-list <<\n"
 	       "/run/tg/certs/default.c.pem a.com b.com\n\n"
-	       "del ssl crt-list /run/tg/certs/default.tls.443.crt-list /run/tg/certs/old.pem\n");
+	       "del ssl crt-list /run/tg/certs/default.tls.443.crt-list /run/tg/certs/old.pem:7\n");
+	end(&f);
+}
+
+/* What a change of filters leaves goes, and is no drift. */
+static void crt_list_twice(void **state)
+{
+	(void)state;
+	struct fixture f;
+	begin(&f, "2.6.12");
+	readback_crt_list(&f.rb, STR("default.tls.443"),
+			  STR("/run/tg/certs/default.c.pem:1 b.com\n"
+			      "/run/tg/certs/default.c.pem:4 a.com b.com\n"));
+	expect(&f, 0,
+	       "del ssl crt-list /run/tg/certs/default.tls.443.crt-list "
+	       "/run/tg/certs/default.c.pem:1\n");
 	end(&f);
 }
 
@@ -384,6 +399,7 @@ int main(void)
 		cmocka_unit_test(maps),	     cmocka_unit_test(servers), cmocka_unit_test(overrides),
 		cmocka_unit_test(leaving_backend),
 		cmocka_unit_test(backends),  cmocka_unit_test(counts),	cmocka_unit_test(crt_lists),
+		cmocka_unit_test(crt_list_twice),
 		cmocka_unit_test(certificates),
 		cmocka_unit_test(fingerprints), cmocka_unit_test(long_crt_list),
 	};
