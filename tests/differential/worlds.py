@@ -119,16 +119,28 @@ def narrower(one, other):
 
 
 class World:
-    """One set of objects. `aims` has what requests can be aimed at."""
+    """One set of objects; some routes stay from the world before. `aims` has what requests can
+    be aimed at."""
 
-    def __init__(self, rng, gateways):
+    def __init__(self, rng, gateways, before=None):
         self.rng = rng
         self.gateways = gateways
-        self.aims = []
-        self.backends = list(range(BACKENDS))
-        rng.shuffle(self.backends)
-        self.routes = self.make_routes()
-        self.objects = gateways.objects + self.grants() + self.routes
+        # Of each route by namespace and name: the object and its aims.
+        self.made = {key: item for key, item in before.made.items() if self.chance(0.6)} \
+            if before else {}
+        self.backends = self.backend_numbers()
+        self.make_routes()
+        self.aims = [aim for _, aims in self.made.values() for aim in aims]
+        self.objects = gateways.objects + self.grants() + [item for item, _ in self.made.values()]
+
+    def backend_numbers(self):
+        """Those that nothing refers to come last, to be taken first: so a backend tells the
+        rule."""
+        numbers = list(range(BACKENDS))
+        self.rng.shuffle(numbers)
+        used = {ref["name"][1:] for item, _ in self.made.values()
+                for rule in item["spec"]["rules"] for ref in rule.get("backendRefs", [])}
+        return sorted(numbers, key=lambda number: str(number) not in used)
 
     def pick(self, items, most, least=0):
         return self.rng.sample(items, min(len(items), self.rng.randint(least, most)))
@@ -140,8 +152,8 @@ class World:
 
     def make_routes(self):
         keys = [(ns, name) for ns in NAMESPACES for name in NAMES]
-        return [self.route(ns, name) for ns, name in self.pick(
-            keys, self.rng.choice([4, 9, 9, 27]), 2)]
+        for ns, name in self.pick(keys, self.rng.choice([4, 9, 9, 27]), 2):
+            self.made[ns, name] = self.route(ns, name)
 
     def tenants(self, ns):
         """One path, many values of one header: what maps decide, or lists of many frames."""
@@ -183,11 +195,8 @@ class World:
             route["metadata"]["creationTimestamp"] = "2024-01-0%dT00:00:00Z" % (
                 self.rng.randint(1, 3))
         places = self.places(hostnames, parents)
-        for rule in rules:
-            for match in rule.get("matches", [{}]):
-                if places or self.chance(0.1):
-                    self.aims.append((places, match))
-        return route
+        return route, [(places, match) for rule in rules for match in rule.get("matches", [{}])
+                       if places or self.chance(0.1)]
 
     def places(self, hostnames, parents):
         """Where the route may be served: ports and hostnames."""
