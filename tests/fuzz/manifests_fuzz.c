@@ -2,19 +2,21 @@
 /* Manifests all the way: YAML or JSON -> objects -> views -> plan -> what HAProxy would get.
  *
  * An input has one or more versions of a file. Each is compiled on top of the one before, and
- * the incremental result is compared with that of a compiler that sees it for the first
- * time. What manifests say must not reach a map line or a name in the configuration as
- * anything but one word, or one rest of a line. */
+ * the incremental result is compared with that of a compiler that sees it for the first time.
+ * Requests for the keys of the plan end where explain() says. What manifests say must not reach
+ * a map line or a name in the configuration as anything but one word, or one rest of a line. */
 #include <assert.h>
 
 #include "fuzz.h"
 #include "haproxy/render.h"
+#include "match/compiled.h"
 #include "model/limits.h"
 #include "plan/compile.h"
 #include "resolve/explain.h"
 #include "source/catalog.h"
+#include "tests/plan/walk.h"
 
-enum { MAX_TEXT_BYTES = 1 << 26, MAX_EXPLAINED = 4 };
+enum { MAX_TEXT_BYTES = 1 << 26, MAX_ASKED = 16, MAX_SATISFIED = 32 };
 
 struct world {
 	struct store *store;
@@ -171,28 +173,127 @@ static void check_plan(const struct plan *plan)
 	check_haproxy(plan, "3.4.0");
 }
 
-/* A few requests to hosts that are there. */
-static void check_explain(const struct compiler *compiler, const struct plan *plan)
+/* ---- requests ---- */
+
+/* "*.example.com" is asked as "a.b.example.com", "*" as a host that nobody names. */
+static struct str host_of(struct arena *arena, struct str pattern)
+{
+	if (str_is(pattern, "*"))
+		return STR("nobody.test");
+	if (!str_starts(pattern, STR("*.")))
+		return pattern;
+	return arena_strf(arena, "a.b" STR_FMT, STR_ARG(str_sub(pattern, 1, pattern.n)));
+}
+
+static bool has_header(const struct request *request, struct str name)
+{
+	for (size_t i = 0; i < request->header_count; i++) {
+		if (str_eq_nocase(request->headers[i].name, name))
+			return true;
+	}
+	return false;
+}
+
+/* What the entries of the list that the verdict may point at ask for, as far as they agree: so
+ * their order decides. */
+static void satisfy(const struct plan *plan, struct arena *arena, struct str verdict,
+		    struct request *request)
+{
+	if (verdict.p[0] == '~')
+		verdict = plan_longest_prefix(plan, PLAN_METHOD,
+					      arena_strf(arena, STR_FMT "/" STR_FMT "/",
+							 STR_ARG(verdict),
+							 STR_ARG(request->method)))->value;
+	const struct plan_entry *entry = plan_find(plan, PLAN_LIST, verdict);
+	struct list *list = entry ? list_compile(entry->value, NULL) : NULL;
+	for (size_t i = 0; list && i < list->cond_count && i < MAX_SATISFIED; i++) {
+		const struct compiled_cond *cond = &list->conds[i];
+		struct str name = arena_str(arena, cond->name);
+		struct str value = arena_str(arena, cond->value);
+		if (cond->subject == LIST_HEADER && !has_header(request, name))
+			request->headers[request->header_count++] =
+				(struct request_header){ name, value };
+		else if (cond->subject == LIST_QUERY)
+			request->query = arena_strf(arena, STR_FMT "&" STR_FMT "=" STR_FMT,
+						    STR_ARG(request->query), STR_ARG(name),
+						    STR_ARG(value));
+	}
+	list_free(list);
+}
+
+static int end_status(const struct end *end)
+{
+	struct str fields = end->record ? end->record->value : STR_NONE, field = STR_NONE;
+	uint64_t status = (uint64_t)end->status;
+	for (int i = 0; str_is(end->target, "http-redirect") && i < 7; i++)
+		field = str_cut(&fields, '|');
+	if (field.n)
+		assert(str_u64(field, 399, &status));
+	else if (end->record && str_starts(end->target, STR("http-")))
+		assert(str_u64(str_sub(end->target, 5, end->target.n), 599, &status));
+	return (int)status;
+}
+
+/* The plan and explain() send it to the same rule; only the plan has limits. */
+static void check_request(const struct explain_world *world, const struct plan *plan,
+			  const struct explain_request *request, bool has_limits)
+{
+	struct arena *arena = arena_new();
+	struct sb sb;
+	sb_init(&sb, MAX_TEXT_BYTES);
+	struct explain_result *want = explain(world, request);
+	struct end got = plan_walk(plan, arena, request->frontend, request->host,
+				   &request->request, request->host.n % 2);
+	int status = end_status(&got), wanted = want->outcome.status;
+	bool excused = wanted == 421 || (status == 500 && has_limits) ||
+		       (status == 0 && wanted == 503); /* no servers */
+	explain_print(want, &sb);
+	assert(sb.len > 0);
+	assert(excused || (status == wanted &&
+			   str_eq(str_is(got.rule, "-") ? STR_NONE : got.rule, want->outcome.rule)));
+	explain_free(want);
+	sb_fini(&sb);
+	arena_free(arena);
+}
+
+static bool reports_limits(const struct compiler *compiler)
+{
+	struct arena *arena = arena_new();
+	struct findings findings;
+	bool found = false;
+	findings_init(&findings, arena);
+	compiler_findings(compiler, &findings);
+	for (size_t i = 0; i < findings.count; i++)
+		found = found || str_is(findings.items[i].reason, "DecisionListTooLong") ||
+			str_is(findings.items[i].reason, "FilterTooLong");
+	arena_free(arena);
+	return found;
+}
+
+/* Requests for the first keys of the plan, without and with what their lists ask for. */
+static void check_requests(const struct compiler *compiler, const struct plan *plan)
 {
 	struct explain_world world = { .gateways = compiler_gateways(compiler),
 				       .lookup = lookup };
 	world.routes = compiler_routes(compiler, &world.route_count);
+	bool has_limits = reports_limits(compiler);
 	size_t count;
 	const struct plan_entry *entries = plan_table(plan, PLAN_ROUTE, &count);
-	for (size_t i = 0; i < count && i < MAX_EXPLAINED; i++) {
-		struct explain_request request = { .request.method = STR("GET") };
+	for (size_t i = 0; i < count && i < MAX_ASKED; i++) {
+		struct arena *arena = arena_new();
+		struct explain_request *request = arena_alloc(arena, sizeof(*request));
 		struct str rest = entries[i].key;
-		struct sb sb;
-		sb_init(&sb, MAX_TEXT_BYTES);
-		request.frontend = str_cut(&rest, ' ');
+		request->frontend = str_cut(&rest, ' ');
+		request->https = str_starts(
+			plan_find(plan, PLAN_FRONTEND, request->frontend)->value, STR("https"));
 		size_t slash = str_chr(rest, '/', 0);
-		request.host = str_sub(rest, 0, slash);
-		request.request.path = str_sub(rest, slash, str_chr(rest, '?', 0));
-		struct explain_result *result = explain(&world, &request);
-		explain_print(result, &sb);
-		assert(sb.len > 0);
-		explain_free(result);
-		sb_fini(&sb);
+		request->host = host_of(arena, str_sub(rest, 0, slash));
+		request->request.path = str_sub(rest, slash, str_chr(rest, '?', 0));
+		request->request.method = i % 2 ? STR("POST") : STR("GET");
+		check_request(&world, plan, request, has_limits);
+		satisfy(plan, arena, entries[i].value, &request->request);
+		check_request(&world, plan, request, has_limits);
+		arena_free(arena);
 	}
 }
 
@@ -249,7 +350,7 @@ static struct plan *take_version(struct world *world, struct str text, struct pl
 	check_same(applied, after);
 	check_same(fresh, after);
 	check_plan(after);
-	check_explain(world->compiler, after);
+	check_requests(world->compiler, after);
 	check_findings(world);
 	check_hosts(world->compiler);
 	plan_free(fresh);
