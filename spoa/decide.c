@@ -88,6 +88,11 @@ static bool find_verdict(struct decider *decider, const struct arguments *args,
 		return refuse(decider, STAT_BAD_LIST);
 	struct list_result result = list_decide(list, &decider->request);
 	stats_add(decider->stats, STAT_REGEX_LIMITS, result.limits_hit);
+	if (result.timed_out) {
+		error_set(err, ERR_LIMIT, "a list's regular expressions took more than %d ms",
+			  DECISION_MAX_MS);
+		return refuse(decider, STAT_SLOW_LIST);
+	}
 	stats_add(decider->stats, STAT_NO_MATCH, result.entry == list_entry_count(list));
 	if (result.verdict.n > VERDICT_MAX_BYTES) {
 		error_set(err, ERR_LIMIT, "a verdict of %zu bytes, the limit is %d",

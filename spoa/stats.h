@@ -34,6 +34,7 @@
 	X(BAD_HEADERS, "error_bad_headers")                                                        \
 	X(UNKNOWN_MESSAGE, "error_unknown_message")                                                \
 	X(LONG_VERDICT, "error_long_verdict")                                                      \
+	X(SLOW_LIST, "error_slow_list")                                                            \
 	X(BAD_HELLO, "error_bad_hello")                                                            \
 	X(BAD_FRAME, "error_bad_frame")                                                            \
 	X(BIG_FRAME, "error_big_frame")                                                            \

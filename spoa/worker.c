@@ -296,7 +296,7 @@ static uint64_t count_errors(const struct stats *stats)
 					     STAT_BAD_HEADERS,	STAT_UNKNOWN_MESSAGE,
 					     STAT_LONG_VERDICT, STAT_BAD_HELLO,
 					     STAT_BAD_FRAME,	STAT_BIG_FRAME,
-					     STAT_FRAGMENT };
+					     STAT_FRAGMENT,	STAT_SLOW_LIST };
 	uint64_t sum = 0;
 	for (size_t i = 0; i < sizeof(reasons) / sizeof(*reasons); i++)
 		sum += stats_get(stats, reasons[i]);

@@ -8,19 +8,12 @@ enum {
 	SUBJECT_MAX_BYTES = 64 * 1024,
 };
 
-static bool out_of_time(const struct request *request)
-{
-	return request->clock_ns && request->clock_ns() >= request->deadline_ns;
-}
-
 static bool holds_value(const struct list *list, const struct compiled_cond *cond,
-			const struct request *request, struct str subject, uint32_t *limits_hit)
+			struct str subject, uint32_t *limits_hit)
 {
 	if (!cond->is_regex)
 		return str_eq(cond->value, subject);
-	enum regex_verdict verdict =
-		out_of_time(request) ? REGEX_LIMIT :
-				       regex_match(&cond->regex, &list->scratch, subject);
+	enum regex_verdict verdict = regex_match(&cond->regex, &list->scratch, subject);
 	*limits_hit += verdict == REGEX_LIMIT;
 	return verdict == REGEX_YES;
 }
@@ -64,7 +57,7 @@ static bool holds_joined(const struct list *list, const struct compiled_cond *co
 		(*limits_hit)++;
 		return false;
 	}
-	return holds_value(list, cond, request, value, limits_hit);
+	return holds_value(list, cond, value, limits_hit);
 }
 
 static bool holds_header(const struct list *list, const struct compiled_cond *cond,
@@ -75,7 +68,7 @@ static bool holds_header(const struct list *list, const struct compiled_cond *co
 		return false;
 	if (find_header(request, cond->name, first + 1) != request->header_count)
 		return holds_joined(list, cond, request, first, limits_hit);
-	return holds_value(list, cond, request, request->headers[first].value, limits_hit);
+	return holds_value(list, cond, request->headers[first].value, limits_hit);
 }
 
 /* --- query parameters --- */
@@ -126,8 +119,7 @@ static bool find_param(struct str query, struct str name, struct str *ret_value)
 }
 
 static bool holds_decoded(const struct list *list, const struct compiled_cond *cond,
-			  const struct request *request, struct str encoded,
-			  uint32_t *limits_hit)
+			  struct str encoded, uint32_t *limits_hit)
 {
 	char buffer[SUBJECT_MAX_BYTES];
 	size_t n = 0;
@@ -137,7 +129,7 @@ static bool holds_decoded(const struct list *list, const struct compiled_cond *c
 	}
 	for (size_t at = 0; at < encoded.n;)
 		buffer[n++] = decoded_byte(encoded, &at);
-	return holds_value(list, cond, request, (struct str){ buffer, n }, limits_hit);
+	return holds_value(list, cond, (struct str){ buffer, n }, limits_hit);
 }
 
 static bool holds_query(const struct list *list, const struct compiled_cond *cond,
@@ -148,7 +140,7 @@ static bool holds_query(const struct list *list, const struct compiled_cond *con
 		return false;
 	if (!cond->is_regex)
 		return eq_decoded(value, cond->value);
-	return holds_decoded(list, cond, request, value, limits_hit);
+	return holds_decoded(list, cond, value, limits_hit);
 }
 
 /* --- the list --- */
@@ -160,7 +152,7 @@ static bool holds(const struct list *list, const struct compiled_cond *cond,
 	case LIST_METHOD:
 		return str_eq(request->method, cond->value);
 	case LIST_PATH:
-		return holds_value(list, cond, request, request->path, limits_hit);
+		return holds_value(list, cond, request->path, limits_hit);
 	case LIST_HEADER:
 		return holds_header(list, cond, request, limits_hit);
 	case LIST_QUERY:
@@ -169,13 +161,21 @@ static bool holds(const struct list *list, const struct compiled_cond *cond,
 	return false;
 }
 
+static bool out_of_time(const struct request *request)
+{
+	return request->clock_ns && request->clock_ns() >= request->deadline_ns;
+}
+
 static size_t first_false(const struct list *list, const struct compiled_entry *entry,
-			  const struct request *request, uint32_t *limits_hit)
+			  const struct request *request, struct list_result *result)
 {
 	size_t i = 0;
-	while (i < entry->cond_count &&
-	       holds(list, &list->conds[entry->first_cond + i], request, limits_hit))
-		i++;
+	for (; i < entry->cond_count; i++) {
+		const struct compiled_cond *cond = &list->conds[entry->first_cond + i];
+		result->timed_out = cond->is_regex && out_of_time(request);
+		if (result->timed_out || !holds(list, cond, request, &result->limits_hit))
+			break;
+	}
 	return i;
 }
 
@@ -183,19 +183,21 @@ struct list_result list_decide(struct list *list, const struct request *request)
 {
 	struct list_result result = { .verdict = STR(LIST_NO_MATCH),
 				      .entry = list->entry_count };
-	for (size_t i = 0; i < list->entry_count; i++) {
+	for (size_t i = 0; i < list->entry_count && !result.timed_out; i++) {
 		const struct compiled_entry *entry = &list->entries[i];
-		if (first_false(list, entry, request, &result.limits_hit) == entry->cond_count) {
+		if (first_false(list, entry, request, &result) == entry->cond_count) {
 			result.verdict = entry->verdict;
 			result.entry = i;
 			break;
 		}
 	}
+	if (result.timed_out)
+		result.verdict = STR_NONE;
 	return result;
 }
 
 size_t list_first_false(struct list *list, size_t entry, const struct request *request)
 {
-	uint32_t ignored = 0;
+	struct list_result ignored = { .limits_hit = 0 };
 	return first_false(list, &list->entries[entry], request, &ignored);
 }

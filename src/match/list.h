@@ -16,8 +16,7 @@
  *
  * Entries are tried in order; the first whose conditions all hold gives the verdict. A list
  * that runs out gives NO_MATCH ("http-404"). "~" is a PCRE2 regular expression that must match
- * the whole value; one that exceeds the match limit, or would start behind the request's
- * deadline, does not match, and is counted.
+ * the whole value; one that exceeds the match limit does not match, and is counted.
  * path: without the query, as received. header: repeated headers are compared joined by ","
  * in order; a header that is not there matches nothing. query: the first occurrence of the
  * parameter; the request's name and value are percent-decoded ("+" is a space) first, the
@@ -56,9 +55,10 @@ struct list *list_compile(struct str text, struct error *err);
 void list_free(struct list *list); /* accepts NULL */
 
 struct list_result {
-	struct str verdict; /* borrowed from the list, or LIST_NO_MATCH */
+	struct str verdict; /* borrowed from the list, or LIST_NO_MATCH; empty when timed_out */
 	size_t entry;       /* index of the entry that decided; count when none did */
-	uint32_t limits_hit; /* regular expressions that exceeded the match limit or the time */
+	uint32_t limits_hit; /* regular expressions that exceeded the match limit */
+	bool timed_out;      /* the request's deadline had come, and there were some left */
 };
 
 /* Thread-safe for different `list`s; one list is used by one thread at a time. */

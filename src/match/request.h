@@ -17,7 +17,7 @@ struct request {
 	struct str query; /* without "?"; may be empty */
 	struct request_header headers[MAX_REQUEST_HEADERS];
 	size_t header_count;
-	/* With a clock: from this time on, no regular expression matches. */
+	/* With a clock: from this time on, no regular expression is tried. */
 	uint64_t (*clock_ns)(void);
 	uint64_t deadline_ns;
 };

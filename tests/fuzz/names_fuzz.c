@@ -12,7 +12,7 @@
 #include "resolve/explain.h"
 #include "resolve/hostname.h"
 
-enum { MAX_SHARES = 8, MAX_TOTAL = 4096 };
+enum { MAX_SHARES = 8, MAX_TOTAL = 512 };
 
 /* ---- hostnames ---- */
 

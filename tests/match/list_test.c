@@ -167,14 +167,17 @@ static void time_runs_out(void **state)
 	struct error err;
 	struct request request = request_of("GET", "/c", "");
 	struct list *list = list_compile(STR("path~\"/a\" => a ; path~\"/b\" => b ; path~\"/c\" => c"
-					     " ; method=GET => late"), &err);
+					     " ; method=GET => wrong"), &err);
 	assert_non_null(list);
 	assert_true(str_is(list_decide(list, &request).verdict, "c"));
 	request.clock_ns = tick_ns;
 	request.deadline_ns = 3;
 	struct list_result result = list_decide(list, &request);
-	assert_true(str_is(result.verdict, "late"));
-	assert_int_equal(result.limits_hit, 1);
+	assert_true(result.timed_out && str_empty(result.verdict));
+	assert_int_equal(result.entry, 4);
+	assert_int_equal(result.limits_hit, 0);
+	request.deadline_ns = 1000;
+	assert_true(str_is(list_decide(list, &request).verdict, "c"));
 	list_free(list);
 }
 

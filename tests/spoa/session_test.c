@@ -238,6 +238,28 @@ static void fails_closed(void **state)
 	assert_int_equal(ask(f, &message), 1);
 }
 
+/* Each look at it is half the time that a decision has. */
+static uint64_t hasty_clock_ns(void)
+{
+	static uint64_t now_ns;
+	return now_ns += DECISION_MAX_MS * UINT64_C(500000);
+}
+
+/* Not the verdict of a later entry: that would be a guess. */
+static void slow_lists_have_no_verdict(void **state)
+{
+	struct fixture *f = *state;
+	open_session(f);
+	f->decider.clock_ns = hasty_clock_ns;
+	struct message message = good_message();
+	assert_int_equal(ask(f, &message), 1);
+	message.list.bytes = STR("path~\"/.*\" => a");
+	assert_int_equal(ask(f, &message), 1);
+	message.list.bytes = STR("path~\"/a\" => a ; path~\"/b\" => b ; => c");
+	assert_int_equal(ask(f, &message), 0);
+	assert_int_equal(count(f, STAT_SLOW_LIST), 1);
+}
+
 static void verdicts_are_bounded(void **state)
 {
 	struct fixture *f = *state;
@@ -344,6 +366,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(full_output_stops_the_feeding, setup, teardown),
 		cmocka_unit_test_setup_teardown(pipelining_needs_large_frames, setup, teardown),
 		cmocka_unit_test_setup_teardown(fails_closed, setup, teardown),
+		cmocka_unit_test_setup_teardown(slow_lists_have_no_verdict, setup, teardown),
 		cmocka_unit_test_setup_teardown(verdicts_are_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(headers_are_bounded, setup, teardown),
 		cmocka_unit_test(cache_is_bounded),
