@@ -212,6 +212,19 @@ struct str arena_str(struct arena *arena, struct str s)
 	return (struct str){ copy, s.n };
 }
 
+struct str arena_join(struct arena *arena, struct str a, char between, struct str b)
+{
+	size_t n = a.n + 1 + b.n;
+	char *copy = alloc_text(arena, n + 1);
+	if (a.n)
+		memcpy(copy, a.p, a.n);
+	copy[a.n] = between;
+	if (b.n)
+		memcpy(copy + a.n + 1, b.p, b.n);
+	copy[n] = '\0';
+	return (struct str){ copy, n };
+}
+
 struct str arena_strf(struct arena *arena, const char *fmt, ...)
 {
 	va_list ap, again;

@@ -34,6 +34,7 @@ void *arena_grow(struct arena *arena, void *array, size_t count, size_t *capacit
 /* A copy with a NUL behind it. */
 struct str arena_str(struct arena *arena, struct str s);
 struct str arena_strf(struct arena *arena, const char *fmt, ...) printf_like(2, 3);
+struct str arena_join(struct arena *arena, struct str a, char between, struct str b);
 
 /* Bytes taken from the system so far. */
 size_t arena_bytes(const struct arena *arena);

@@ -82,6 +82,14 @@ static bool is_at(const struct texts *texts, size_t i, struct str key)
 	return i < texts->count && str_eq(texts_key(texts, i), key);
 }
 
+size_t texts_at(const struct texts *texts, struct str key, size_t near)
+{
+	if (is_at(texts, near, key))
+		return near;
+	size_t i = texts_find(texts, key);
+	return is_at(texts, i, key) ? i : texts->count;
+}
+
 struct str texts_get(const struct texts *texts, struct str key)
 {
 	size_t i = texts_find(texts, key);

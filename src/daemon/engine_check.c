@@ -21,7 +21,7 @@ struct check {
 	struct arena *arena;
 	struct step *steps;
 	size_t step_count, step_capacity, step_at;
-	struct image *image;
+	struct image *image; /* only counts */
 	struct commands *commands, *removals; /* NULL: compare only */
 	struct sb differences;
 	struct readback readback;
@@ -244,7 +244,10 @@ static bool compare_map(struct engine *engine, struct str file, struct str reply
 	/* A map that nothing in the configuration reads is not loaded, and not needed. */
 	if (str_starts(reply, STR("Unknown map")) && want->count == 0)
 		return true;
-	return readback_map(&engine->check->readback, want, reply, err);
+	struct image *image = image_new(engine->state, file);
+	bool ok = readback_map(&engine->check->readback, image_find(image, file), reply, err);
+	image_free(image);
+	return ok;
 }
 
 static bool compare(struct engine *engine, const struct step *step, struct str reply,
@@ -318,7 +321,7 @@ void engine_check(struct engine *engine, enum check_depth depth, bool repair,
 	check->depth = depth;
 	check->repair = repair;
 	check->done = done;
-	check->image = image_new(engine->state, STR_NONE);
+	check->image = image_counts(engine->state);
 	sb_init(&check->differences, 4 << 20);
 	if (repair) {
 		check->commands = commands_new();

@@ -159,24 +159,115 @@ struct str state_header_blob(const struct state *state, struct arena *arena, str
 
 /* ---- image ---- */
 
-static struct image_map *image_map_of(struct image *image, struct map *index, struct str file)
+struct building {
+	struct image *image;
+	const struct state *state;
+	struct str only;   /* empty: all files */
+	bool only_counts;
+};
+
+/* NULL when the file is not wanted. */
+static struct image_map *add_file(struct building *b, struct str file)
 {
-	uintptr_t at = (uintptr_t)map_get(index, file);
-	if (at == 0) {
-		image->maps = grow(image->maps, image->count, &image->capacity,
-				   sizeof(*image->maps));
-		image->maps[image->count] =
-			(struct image_map){ .file = arena_str(image->arena, file) };
-		at = ++image->count;
-		map_put(index, file, (void *)at);
-	}
-	return &image->maps[at - 1];
+	struct image *image = b->image;
+	if (!str_empty(b->only) && !str_eq(b->only, file))
+		return NULL;
+	image->maps = grow(image->maps, image->count, &image->capacity, sizeof(*image->maps));
+	image->maps[image->count] = (struct image_map){ .file = arena_str(image->arena, file) };
+	return &image->maps[image->count++];
 }
 
-static void image_add(struct image_map *map, struct image_entry entry)
+static void add_entry(struct image_map *map, struct image_entry entry)
 {
 	map->entries = grow(map->entries, map->count, &map->capacity, sizeof(*map->entries));
 	map->entries[map->count++] = entry;
+}
+
+static struct image_entry lower_line(struct building *b, enum plan_table table, size_t i,
+				     size_t prefix_bytes)
+{
+	const struct texts *lines = b->state->tables[table];
+	struct str key = texts_key(lines, i);
+	struct image_entry entry = { str_sub(key, prefix_bytes, key.n), texts_value(lines, i) };
+	if (table == PLAN_HEADER)
+		lower_header(b->state, entry.key, entry.value, &entry);
+	else if (table == PLAN_LISTENER)
+		entry.key = listener_key(b->image->arena, entry.key);
+	return entry;
+}
+
+/* A file of all lines of a table, or of those whose key begins with FRONTEND SP. */
+static void add_table(struct building *b, struct str file, enum plan_table table,
+		      struct str frontend)
+{
+	const struct texts *lines = b->state->tables[table];
+	struct image_map *map = add_file(b, file);
+	size_t from = 0, to = texts_count(lines), prefix_bytes = 0;
+	if (!map)
+		return;
+	if (!str_empty(frontend)) { /* '!' is the next sign after the blank */
+		from = texts_find(lines, arena_strf(b->image->arena, STR_FMT " ",
+						    STR_ARG(frontend)));
+		to = texts_find(lines, arena_strf(b->image->arena, STR_FMT "!",
+						  STR_ARG(frontend)));
+		prefix_bytes = frontend.n + 1;
+	}
+	map->count = map->capacity = to - from;
+	if (b->only_counts)
+		return;
+	map->entries = xcalloc(map->count, sizeof(*map->entries));
+	for (size_t i = from; i < to; i++)
+		map->entries[i - from] = lower_line(b, table, i, prefix_bytes);
+}
+
+static void add_frontend(struct building *b, struct str frontend)
+{
+	static const struct {
+		const char *name;
+		enum plan_table table;
+		bool only_https;
+	} own[] = {
+		{ "routes", PLAN_ROUTE, false },
+		{ "wildcards", PLAN_WILDCARD, false },
+		{ "listeners", PLAN_LISTENER, true },
+	};
+	bool https = state_frontend_is_https(b->state, frontend);
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+		if (https || !own[i].only_https)
+			add_table(b, arena_strf(b->image->arena, STR_FMT ".%s.map",
+						STR_ARG(frontend), own[i].name),
+				  own[i].table, frontend);
+	}
+}
+
+static void add_spares(struct building *b)
+{
+	struct image_map *map = add_file(b, STR("spare.map"));
+	struct map_entry *at = map ? map_first(b->state->places) : NULL;
+	for (; at; at = map_next(at)) {
+		const struct place *place = map_value(at);
+		if (place->kind != PLACE_SPARE)
+			continue;
+		struct str name = arena_strf(b->image->arena, "spare-%u", place->spare);
+		add_entry(map, (struct image_entry){ map_key(at), name });
+	}
+}
+
+static void add_headers(struct building *b)
+{
+	const struct texts *headers = b->state->tables[PLAN_HEADER];
+	if (!b->state->caps.headers_bin) {
+		add_table(b, STR("headers.map"), PLAN_HEADER, STR_NONE);
+		return;
+	}
+	struct image_map *map = add_file(b, STR("headers.map"));
+	for (size_t from = 0, to; map && from < texts_count(headers); from = to) {
+		to = group_end(headers, from);
+		struct image_entry entry = { header_group(texts_key(headers, from)), STR_NONE };
+		if (!b->only_counts)
+			entry.value = encode_group(b->image->arena, headers, from, to);
+		add_entry(map, entry);
+	}
 }
 
 static int entry_cmp(const void *a, const void *b)
@@ -191,95 +282,49 @@ static int image_map_cmp(const void *a, const void *b)
 	return str_cmp(x->file, y->file);
 }
 
+/* Most are sorted as they come. */
+static void sort_entries(struct image_map *map)
+{
+	size_t i = 1;
+	while (i < map->count && entry_cmp(&map->entries[i - 1], &map->entries[i]) <= 0)
+		i++;
+	if (i < map->count)
+		qsort(map->entries, map->count, sizeof(*map->entries), entry_cmp);
+}
+
 /* Every file that haproxy.cfg names exists, if only empty. */
-static void add_empty_maps(struct image *image, struct map *index, const struct state *state,
-			   struct str only)
+static struct image *build(const struct state *state, struct str only, bool only_counts)
 {
-	static const char *const fixed[] = { "headers.map", "lists.map", "methods.map",
-					     "rules.map", "spare.map", "splits.map",
-					     "switches.map" };
-	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
-		if (str_empty(only) || str_is(only, fixed[i]))
-			image_map_of(image, index, str_of(fixed[i]));
-	}
-	static const char *const own[] = { "routes", "wildcards", "listeners" };
+	struct image *image = xcalloc(1, sizeof(*image));
+	struct building b = { image, state, only, only_counts };
 	const struct texts *frontends = state->tables[PLAN_FRONTEND];
-	for (size_t f = 0; f < texts_count(frontends); f++) {
-		struct str frontend = texts_key(frontends, f);
-		if (map_get(state->blocked, frontend))
-			continue;
-		size_t own_count = state_frontend_is_https(state, frontend) ? 3 : 2;
-		for (size_t i = 0; i < own_count; i++) {
-			struct str file = arena_strf(image->arena, STR_FMT ".%s.map",
-						     STR_ARG(frontend), own[i]);
-			if (str_empty(only) || str_eq(only, file))
-				image_map_of(image, index, file);
-		}
+	image->arena = arena_new();
+	add_headers(&b);
+	add_table(&b, STR("lists.map"), PLAN_LIST, STR_NONE);
+	add_table(&b, STR("methods.map"), PLAN_METHOD, STR_NONE);
+	add_table(&b, STR("rules.map"), PLAN_RULE, STR_NONE);
+	add_table(&b, STR("splits.map"), PLAN_SPLIT, STR_NONE);
+	add_table(&b, STR("switches.map"), PLAN_SWITCH, STR_NONE);
+	add_spares(&b);
+	for (size_t i = 0; i < texts_count(frontends); i++) {
+		if (!map_get(state->blocked, texts_key(frontends, i)))
+			add_frontend(&b, texts_key(frontends, i));
 	}
-}
-
-static void add_table(struct image *image, struct map *index, const struct state *state,
-		      enum plan_table table, struct str only)
-{
-	const struct texts *lines = state->tables[table];
-	for (size_t i = 0; i < texts_count(lines); i++) {
-		struct str file;
-		struct image_entry entry;
-		if (!state_lower(state, image->arena, table, texts_key(lines, i),
-				 texts_value(lines, i), &file, &entry))
-			continue;
-		if (str_empty(only) || str_eq(only, file))
-			image_add(image_map_of(image, index, file), entry);
-	}
-}
-
-static void add_spares(struct image *image, struct map *index, const struct state *state)
-{
-	struct map_entry *at = map_first(state->places);
-	for (; at; at = map_next(at)) {
-		const struct place *place = map_value(at);
-		if (place->kind != PLACE_SPARE)
-			continue;
-		struct str name = arena_strf(image->arena, "spare-%u", place->spare);
-		image_add(image_map_of(image, index, STR("spare.map")),
-			  (struct image_entry){ map_key(at), name });
-	}
-}
-
-static void add_header_blobs(struct image *image, struct map *index, const struct state *state)
-{
-	const struct texts *headers = state->tables[PLAN_HEADER];
-	for (size_t from = 0, to; from < texts_count(headers); from = to) {
-		to = group_end(headers, from);
-		struct image_entry entry = { header_group(texts_key(headers, from)),
-					     encode_group(image->arena, headers, from, to) };
-		image_add(image_map_of(image, index, STR("headers.map")), entry);
-	}
+	for (size_t i = 0; !only_counts && i < image->count; i++)
+		sort_entries(&image->maps[i]);
+	if (image->count > 1)
+		qsort(image->maps, image->count, sizeof(*image->maps), image_map_cmp);
+	return image;
 }
 
 struct image *image_new(const struct state *state, struct str only)
 {
-	struct image *image = xcalloc(1, sizeof(*image));
-	image->arena = arena_new();
-	struct map *index = map_new();
-	add_empty_maps(image, index, state, only);
-	for (int table = 0; table < PLAN_TABLE_COUNT; table++) {
-		if (table != PLAN_HEADER || !state->caps.headers_bin)
-			add_table(image, index, state, (enum plan_table)table, only);
-	}
-	if (state->caps.headers_bin && (str_empty(only) || str_is(only, "headers.map")))
-		add_header_blobs(image, index, state);
-	if (str_empty(only) || str_is(only, "spare.map"))
-		add_spares(image, index, state);
-	map_free(index, NULL);
-	for (size_t i = 0; i < image->count; i++) {
-		struct image_map *map = &image->maps[i];
-		if (map->count > 1)
-			qsort(map->entries, map->count, sizeof(*map->entries), entry_cmp);
-	}
-	if (image->count > 1)
-		qsort(image->maps, image->count, sizeof(*image->maps), image_map_cmp);
-	return image;
+	return build(state, only, false);
+}
+
+struct image *image_counts(const struct state *state)
+{
+	return build(state, STR_NONE, true);
 }
 
 void image_free(struct image *image)

@@ -96,28 +96,33 @@ bool readback_backends(struct readback *rb, struct str backends, struct str spar
 		       struct error *err)
 {
 	struct arena *arena = arena_new();
-	struct map *listed = map_new();
+	const struct texts *wanted = rb->state->tables[PLAN_BACKEND];
+	bool *listed = arena_array(arena, texts_count(wanted) + 1, sizeof(*listed));
 	struct str *lines;
 	size_t count = reply_lines(arena, backends, &lines);
-	for (size_t i = 0; i < count; i++)
-		map_put(listed, lines[i], listed);
+	for (size_t i = 0, at = 0; i < count; i++) {
+		at = texts_at(wanted, lines[i], at);
+		listed[at++] = true;
+	}
 	struct image_entry *entries = NULL;
 	size_t entry_count = 0;
 	bool ok = reply_whole(backends, err) &&
 		  (rb->state->caps.add_backend ||
 		   reply_map(arena, spares, &entries, &entry_count, err));
-	if (ok && map_count(listed) == 0)
+	if (ok && count == 0)
 		ok = error_set(err, ERR_PROTO, "'show backend' lists nothing");
 	struct map *lent = map_new();
 	for (size_t i = 0; ok && i < entry_count; i++) {
 		learn_spare(rb, &entries[i]);
 		map_put(lent, entries[i].key, lent);
 	}
-	const struct texts *wanted = rb->state->tables[PLAN_BACKEND];
 	for (size_t i = 0; ok && i < texts_count(wanted); i++) {
 		struct str backend = texts_key(wanted, i);
-		learn_place(rb, backend, map_get(listed, backend) != NULL);
 		const struct place *place = state_find_place(rb->state, backend);
+		if (place && place->kind != PLACE_SPARE && listed[i])
+			continue;
+		learn_place(rb, backend, listed[i]);
+		place = state_find_place(rb->state, backend);
 		if (place && place->kind == PLACE_SPARE && !map_get(lent, backend))
 			repair_spare(rb, arena, backend);
 		repair_place(rb, backend);
@@ -125,7 +130,6 @@ bool readback_backends(struct readback *rb, struct str backends, struct str spar
 	map_free(lent, NULL);
 	if (ok && rb->strays)
 		find_strays(rb, lines, count);
-	map_free(listed, NULL);
 	arena_free(arena);
 	return ok;
 }
@@ -208,27 +212,52 @@ static bool is_ours(const struct state *state, struct str backend)
 	return state_get(state, PLAN_BACKEND, backend).p || state_find_place(state, backend);
 }
 
-static void compare_live_server(struct readback *rb, struct map *seen, struct arena *arena,
-				const struct live_server *live)
+/* The servers of one backend follow each other, and so do wanted ones of the same order. */
+struct walk {
+	struct readback *rb;
+	struct arena *arena;
+	struct str name;    /* HAProxy's, of the last backend */
+	struct str backend; /* the plan's; p NULL: not ours */
+	size_t next;        /* in the table of servers */
+	bool *seen;         /* of each in it */
+};
+
+static void enter_backend(struct walk *walk, struct str name)
 {
+	const struct state *state = walk->rb->state;
+	if (walk->name.p && str_eq(walk->name, name))
+		return;
+	walk->name = name;
+	walk->backend = state_backend_of(state, name);
+	/* A backend moved to its own name leaves servers under the spare's: not seen here. */
+	if (walk->backend.p &&
+	    (!is_ours(state, walk->backend) ||
+	     !str_eq(state_live_name(state, walk->arena, walk->backend), name)))
+		walk->backend = STR_NONE;
+}
+
+static void compare_live_server(struct walk *walk, const struct live_server *live)
+{
+	struct readback *rb = walk->rb;
+	const struct texts *servers = rb->state->tables[PLAN_SERVER];
 	struct str name, server;
 	server_key_split(live->key, &name, &server);
 	if (live->id >= rb->state->next_id)
 		rb->state->next_id = live->id + 1;
-	struct str backend = state_backend_of(rb->state, name);
-	if (!backend.p || !is_ours(rb->state, backend))
+	enter_backend(walk, name);
+	if (!walk->backend.p)
 		return;
-	/* A backend moved to its own name leaves servers under the spare's: not seen here. */
-	if (!str_eq(state_live_name(rb->state, arena, backend), name))
-		return;
-	struct str key = arena_strf(arena, STR_FMT "/" STR_FMT, STR_ARG(backend), STR_ARG(server));
-	map_put(seen, key, seen);
+	struct str key = live->key;
+	if (!str_eq(walk->backend, name))
+		key = arena_join(walk->arena, walk->backend, '/', server);
+	size_t at = texts_at(servers, key, walk->next);
 	struct server_value want;
-	struct str value = state_get(rb->state, PLAN_SERVER, key);
-	if (!value.p || !server_parse(value, &want)) {
+	if (at == texts_count(servers) || !server_parse(texts_value(servers, at), &want)) {
 		extra_server(rb, key, live);
 		return;
 	}
+	walk->seen[at] = true;
+	walk->next = at + 1;
 	struct slot *slot = state_slot(rb->state, key);
 	slot->id = live->id;
 	slot->leaving = slot->maint = false;
@@ -241,17 +270,17 @@ bool readback_servers(struct readback *rb, struct str reply, struct error *err)
 	struct live_server *servers = NULL;
 	size_t count = 0;
 	bool ok = reply_servers(arena, reply, &servers, &count, err);
-	struct map *seen = map_new();
-	for (size_t i = 0; ok && i < count; i++)
-		compare_live_server(rb, seen, arena, &servers[i]);
 	const struct texts *wanted = rb->state->tables[PLAN_SERVER];
+	struct walk walk = { .rb = rb, .arena = arena };
+	walk.seen = arena_array(arena, texts_count(wanted), sizeof(*walk.seen));
+	for (size_t i = 0; ok && i < count; i++)
+		compare_live_server(&walk, &servers[i]);
 	for (size_t i = 0; ok && i < texts_count(wanted); i++) {
 		struct server_value want;
-		struct str key = texts_key(wanted, i), value = texts_value(wanted, i);
-		if (!map_get(seen, key) && server_parse(value, &want))
-			missing_server(rb, key, value);
+		struct str value = texts_value(wanted, i);
+		if (!walk.seen[i] && server_parse(value, &want))
+			missing_server(rb, texts_key(wanted, i), value);
 	}
-	map_free(seen, NULL);
 	arena_free(arena);
 	return ok;
 }

@@ -107,8 +107,8 @@ static bool parse_server(struct arena *arena, struct str line, const size_t at[C
 	    !str_u64(cells[at[COLUMN_PORT]], UINT16_MAX, &port))
 		return false;
 	*ret_server = (struct live_server){
-		.key = arena_strf(arena, STR_FMT "/" STR_FMT, STR_ARG(cells[at[COLUMN_BACKEND]]),
-				  STR_ARG(cells[at[COLUMN_SERVER]])),
+		.key = arena_join(arena, cells[at[COLUMN_BACKEND]], '/',
+				  cells[at[COLUMN_SERVER]]),
 		.address = arena_str(arena, cells[at[COLUMN_ADDRESS]]),
 		.port = (unsigned)port,
 		.id = (unsigned)id,
@@ -157,7 +157,10 @@ bool reply_servers(struct arena *arena, struct str reply, struct live_server **r
 	}
 	if (!header)
 		return error_set(err, ERR_PROTO, "'show servers state' has no header");
-	if (count > 1)
+	size_t sorted = 1;
+	while (sorted < count && server_cmp(&servers[sorted - 1], &servers[sorted]) <= 0)
+		sorted++;
+	if (sorted < count)
 		qsort(servers, count, sizeof(*servers), server_cmp);
 	*ret_servers = servers;
 	*ret_count = count;

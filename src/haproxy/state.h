@@ -138,6 +138,8 @@ struct image {
 
 /* only: one file, or empty for all. Listener maps are schema, but here too. */
 struct image *image_new(const struct state *state, struct str only);
+/* All files, with the number of their entries alone. */
+struct image *image_counts(const struct state *state);
 void image_free(struct image *image);
 /* Who points at whom: 0 records, 1 rules, 2 the maps of frontends. Repairs go upwards. */
 unsigned image_rank(struct str file);
