@@ -104,19 +104,13 @@ static void header_bin_lines(struct render *r, const struct template_fill *fill,
 	}
 }
 
-/* DIR/OP/name of FILTER/DIR/OP/name. */
-static struct str header_triple(struct str key)
-{
-	return str_sub(key, str_chr(key, '/', 0) + 1, key.n);
-}
-
 /* The (direction, operation, name) of all filters, once each, sorted. */
 static struct map_entry **header_triples(const struct state *state, struct map **ret_map)
 {
 	struct map *triples = map_new();
 	const struct texts *headers = state->tables[PLAN_HEADER];
 	for (size_t i = 0; i < texts_count(headers); i++)
-		map_put(triples, header_triple(texts_key(headers, i)), triples);
+		map_put(triples, state_header_name(texts_key(headers, i)), triples);
 	*ret_map = triples;
 	return map_sorted(triples);
 }
@@ -424,16 +418,6 @@ void render_schema_digest(const struct state *state, const struct render_options
 	arena_free(r.arena);
 }
 
-static bool header_name_known(const struct state *state, struct str key)
-{
-	const struct texts *headers = state->tables[PLAN_HEADER];
-	for (size_t i = 0; i < texts_count(headers); i++) {
-		if (str_eq(header_triple(texts_key(headers, i)), header_triple(key)))
-			return true;
-	}
-	return false;
-}
-
 bool render_needs_reload(const struct state *state, const struct change *change, char *text,
 			 size_t text_bytes)
 {
@@ -449,12 +433,12 @@ bool render_needs_reload(const struct state *state, const struct change *change,
 			 STR_ARG(change->key));
 		return change->op != CHANGE_SET;
 	case PLAN_HEADER: {
-		struct str rest = header_triple(change->key);
+		struct str rest = state_header_name(change->key);
 		str_cut(&rest, '/');
 		str_cut(&rest, '/');
 		snprintf(text, text_bytes, "header name " STR_FMT, STR_ARG(rest));
 		return change->op == CHANGE_ADD && !state->caps.headers_bin &&
-		       !header_name_known(state, change->key);
+		       !map_get(state->header_names, state_header_name(change->key));
 	}
 	default:
 		return false;

@@ -13,6 +13,7 @@ struct state *state_new(const struct haproxy_caps *caps, const char *run_dir)
 	state->overrides = map_new();
 	state->blocked = map_new();
 	state->leaving = map_new();
+	state->header_names = map_new();
 	state->next_id = 1;
 	return state;
 }
@@ -28,6 +29,7 @@ void state_free(struct state *state)
 	map_free(state->overrides, free);
 	map_free(state->blocked, free);
 	map_free(state->leaving, free);
+	map_free(state->header_names, NULL);
 	free(state->spare_used);
 	free(state->run_dir);
 	free(state);
@@ -207,8 +209,23 @@ static void settle_slots(struct state *state)
 	map_free(old, free);
 }
 
+struct str state_header_name(struct str key)
+{
+	return str_sub(key, str_chr(key, '/', 0) + 1, key.n);
+}
+
+void state_learn_headers(struct state *state)
+{
+	map_free(state->header_names, NULL);
+	state->header_names = map_new();
+	const struct texts *headers = state->tables[PLAN_HEADER];
+	for (size_t i = 0; i < texts_count(headers); i++)
+		map_put(state->header_names, state_header_name(texts_key(headers, i)), state);
+}
+
 void state_settle(struct state *state)
 {
+	state_learn_headers(state);
 	map_free(state->places, free);
 	state->places = map_new();
 	if (state->spare_used)

@@ -44,6 +44,8 @@ struct state {
 	struct map *blocked;                  /* frontends that cannot be bound -> struct str */
 	struct map *leaving;                  /* FILE SP KEY -> int64_t: map entries that
 					       * nothing points at, deleted after a grace time */
+	struct map *header_names;             /* DIR/OP/name: what the running configuration
+					       * can do, before 3.4 */
 	bool *spare_used;                     /* spare_count of them */
 	unsigned spare_count;
 	unsigned next_id;
@@ -92,6 +94,11 @@ void state_set_place(struct state *state, struct str backend, enum place_kind ki
 void state_drop_place(struct state *state, struct str backend);
 /* Every backend is static again, every slot is fresh: what a rendered configuration is. */
 void state_settle(struct state *state);
+/* DIR/OP/name of FILTER/DIR/OP/name. */
+struct str state_header_name(struct str key);
+/* The running configuration was rendered from this state: it has these headers' names, also
+ * when no filter uses them any more. state_settle() does it, too. */
+void state_learn_headers(struct state *state);
 /* The name HAProxy knows a backend by. */
 struct str state_live_name(const struct state *state, struct arena *arena, struct str backend);
 /* The backend that a name in HAProxy stands for; empty: a spare nobody uses. */

@@ -165,6 +165,12 @@ def test_new_header_name_before_3_4_reloads_once_and_says_why(gate, version):
     gate.apply("r", m.route("r", [m.rule("a", filters=[m.header_filter(
         "Request", set=[("X-Brand-New", "2")])])], hostnames=["r.test"]))
     eventually(lambda: gate.get(host="r.test").seen("x-brand-new") == "2")
+    # A name that was there once comes back without another reload.
+    gate.apply("r", simple("r", "a"))
+    eventually(lambda: gate.get(host="r.test").seen("x-brand-new") is None)
+    gate.apply("r", m.route("r", [m.rule("a", filters=[m.header_filter(
+        "Request", set=[("X-Brand-New", "3")])])], hostnames=["r.test"]))
+    eventually(lambda: gate.get(host="r.test").seen("x-brand-new") == "3")
     assert gate.worker_pid() == worker
 
 
