@@ -12,12 +12,17 @@ struct render {
 	struct str frontend; /* being rendered */
 	struct frontend_value value;
 	struct str backend;
+	bool h2c; /* it speaks that */
 	bool schema_only; /* leave out what may differ without harm */
 };
 
 static struct str number(struct arena *arena, unsigned value)
 {
-	return arena_strf(arena, "%u", value);
+	char text[10], *at = text + sizeof(text); /* printf() takes five times as long */
+	do
+		*--at = (char)('0' + value % 10);
+	while (value /= 10);
+	return arena_str(arena, (struct str){ at, (size_t)(text + sizeof(text) - at) });
 }
 
 struct str render_cert_path(const struct state *state, struct arena *arena, struct str name)
@@ -296,11 +301,11 @@ static void render_frontends(struct render *r, struct sb *out)
 
 /* ---- backends ---- */
 
-static struct str server_options(struct render *r, struct str key)
+static struct str server_options(const struct render *r, struct str key)
 {
-	bool h2c = state_backend_is_h2c(r->state, r->backend);
-	bool maint = str_is(state_map_str(r->state->overrides, key), "maint");
-	return arena_strf(r->arena, "%s%s", h2c ? " proto h2" : "", maint ? " disabled" : "");
+	if (str_is(state_map_str(r->state->overrides, key), "maint"))
+		return r->h2c ? STR(" proto h2 disabled") : STR(" disabled");
+	return r->h2c ? STR(" proto h2") : STR("");
 }
 
 static void server_line(struct render *r, const struct template_fill *fill, struct str text,
@@ -331,7 +336,7 @@ static void backend_block(void *user, const struct template_fill *fill, struct s
 	(void)name;
 	if (str_empty(r->backend))
 		return;
-	struct str prefix = arena_strf(r->arena, STR_FMT "/", STR_ARG(r->backend));
+	struct str prefix = arena_join(r->arena, r->backend, '/', STR(""));
 	const struct texts *servers = r->state->tables[PLAN_SERVER];
 	/* "a-b/x" sorts before "a/x": no walk over both tables at once would do. */
 	for (size_t i = texts_find(servers, prefix); i < texts_count(servers); i++) {
@@ -354,6 +359,7 @@ static void render_backends(struct render *r, struct sb *out)
 	sb_addc(out, '\n');
 	for (size_t i = 0; i < texts_count(backends); i++) {
 		r->backend = texts_key(backends, i);
+		r->h2c = str_is(texts_value(backends, i), "h2c");
 		render_backend(r, r->backend, out);
 	}
 	r->backend = STR_NONE;
