@@ -20,7 +20,8 @@ enum err_code {
 	ERR_PROTO,    /* a peer breaks its protocol */
 	ERR_IO,       /* a system call failed; the text has strerror() */
 	ERR_NOTFOUND, /* what was asked for is not there */
-	ERR_REFUSED,    /* not possible now */
+	ERR_REFUSED,  /* not possible now */
+	ERR_TIMEOUT,  /* a peer does not answer in time */
 };
 
 struct error {

@@ -583,7 +583,7 @@ static bool lock_run_dir(struct app *app, struct error *err)
 	struct sb path;
 	sb_init(&path, 8192);
 	sb_addf(&path, "%s/tidegate.lock", app->options.engine.run_dir);
-	app->lock_fd = open(path.data, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+	app->lock_fd = open(path.data, O_RDONLY | O_CREAT | O_CLOEXEC, 0640);
 	bool ok = app->lock_fd >= 0 && flock(app->lock_fd, LOCK_EX | LOCK_NB) == 0;
 	if (!ok && errno == EWOULDBLOCK)
 		error_set(err, ERR_REFUSED, "another tidegate runs in %s: stop it, or use another "

@@ -125,6 +125,7 @@ static void repair(struct engine *engine, enum check_depth depth)
 {
 	engine->operation = OP_READBACK;
 	engine->repair_wanted = false;
+	engine->hold_until_ms = 0;
 	engine_check(engine, depth, true, on_repair);
 }
 
@@ -138,6 +139,11 @@ static void on_diff(struct engine *engine, size_t found, struct str differences,
 	engine_done(engine);
 }
 
+bool engine_reload_due(const struct engine *engine)
+{
+	return engine->reload_wanted && engine->reload_not_before_ms <= engine_now_ms();
+}
+
 static void engine_next(struct engine *engine)
 {
 	if (engine->operation != OP_NONE || engine->engine_state == ENGINE_STOPPING ||
@@ -146,10 +152,9 @@ static void engine_next(struct engine *engine)
 	engine->operation_started_ms = engine_now_ms();
 	if (engine->queue) {
 		engine_apply(engine);
-	} else if (engine->reload_wanted &&
-		   engine->reload_not_before_ms <= engine->operation_started_ms) {
+	} else if (engine_reload_due(engine)) {
 		engine_reload(engine);
-	} else if (engine->repair_wanted && !engine->reload_wanted) {
+	} else if (engine->repair_wanted) {
 		repair(engine, CHECK_FULL);
 	} else if (engine->diff_reply) {
 		engine->operation = OP_DIFF;
@@ -168,10 +173,14 @@ static void on_agent_stats(void *user, struct str reply, const struct error *fai
 {
 	struct engine *engine = user;
 	sb_reset(&engine->agent_text);
-	if (!failed) {
+	if (!failed)
 		sb_add(&engine->agent_text, reply);
+	/* Not for a lack of our own, such as descriptors. */
+	if (!failed || failed->code != ERR_TIMEOUT)
 		engine->agent_misses = 0;
-	} else if (++engine->agent_misses >= AGENT_MISSES && process_pid(engine->agent) > 0) {
+	else
+		engine->agent_misses++;
+	if (engine->agent_misses >= AGENT_MISSES && process_pid(engine->agent) > 0) {
 		engine->agent_misses = 0;
 		engine_event(engine, "restart", false, "agent: hangs: %s", failed->text);
 		process_signal(engine->agent, SIGKILL);
@@ -185,7 +194,7 @@ static void on_check_timer(struct ev_loop *loop, ev_timer *timer, int events)
 	struct engine *engine = timer->data;
 	if (runtime_pending(engine->agent_stats) == 0)
 		runtime_send(engine->agent_stats, STR_NONE, REPLY_BYTES, on_agent_stats, engine);
-	if (engine->operation == OP_NONE && engine_unblocked(engine))
+	if (engine->operation == OP_NONE && !engine->reload_wanted && engine_unblocked(engine))
 		engine_want_reload(engine, "a port that was taken is free");
 	engine_next(engine);
 	if (engine->operation != OP_NONE || process_pid(engine->haproxy) == 0 ||
@@ -194,9 +203,7 @@ static void on_check_timer(struct ev_loop *loop, ev_timer *timer, int events)
 	engine->operation_started_ms = engine_now_ms();
 	if (engine->hold_until_ms > engine->operation_started_ms)
 		return;
-	enum check_depth depth = engine->hold_until_ms ? CHECK_FULL : CHECK_CHEAP;
-	engine->hold_until_ms = 0;
-	repair(engine, depth);
+	repair(engine, engine->hold_until_ms ? CHECK_FULL : CHECK_CHEAP);
 }
 
 static void on_due_timer(struct ev_loop *loop, ev_timer *timer, int events)
@@ -223,7 +230,9 @@ static void on_files_timer(struct ev_loop *loop, ev_timer *timer, int events)
 
 static void on_writer_state(void *user, const struct error *err)
 {
-	engine_event(user, "write", !err, "%s", err ? err->text : "files can be written again");
+	struct engine *engine = user;
+	engine->stats.files_failing = err != NULL;
+	engine_event(engine, "write", !err, "%s", err ? err->text : "files can be written again");
 }
 
 /* ---- life ---- */
@@ -300,6 +309,7 @@ struct engine *engine_new(struct ev_loop *loop, const struct engine_options *opt
 	engine->hooks = *hooks;
 	engine->queue_end = &engine->queue;
 	engine->dead_backends = map_new();
+	engine->live_frontends = map_new();
 	copy_options(engine, options);
 	init_timers(engine);
 	engine_process_init(engine);
@@ -358,6 +368,7 @@ void engine_free(struct engine *engine)
 	}
 	commands_free(engine->commands);
 	map_free(engine->dead_backends, NULL);
+	map_free(engine->live_frontends, NULL);
 	plan_free(engine->plan);
 	state_free(engine->state);
 	free((void *)(uintptr_t)engine->options.haproxy);

@@ -113,6 +113,7 @@ struct engine_stats {
 		haproxy_restarts, agent_restarts, readbacks;
 	int haproxy_pid, worker_pid, agent_pid;
 	uint64_t spare_backends_free;
+	uint64_t files_failing; /* 1 while files cannot be written */
 };
 void engine_stats(const struct engine *engine, struct engine_stats *ret_stats);
 

@@ -347,7 +347,7 @@ void engine_apply(struct engine *engine)
 	commands_free(engine->commands);
 	engine->commands = commands_new();
 	take_queue(engine, held ? take_held_update : take_update);
-	if (engine->reload_wanted) { /* the reload carries all of it */
+	if (engine_reload_due(engine)) { /* the reload carries all of it */
 		engine_done(engine);
 		return;
 	}

@@ -180,7 +180,7 @@ bool engine_write_all(struct engine *engine, struct error *err)
 				 schema_text(engine, arena), FILE_MODE, false, err) &&
 		    put_plan(engine, true, err);
 	arena_free(arena);
-	engine->maps_dirty = engine->cfg_dirty = false;
+	engine->maps_dirty = engine->cfg_dirty = !done;
 	return done;
 }
 
@@ -363,6 +363,46 @@ void engine_test_binds(struct engine *engine)
 		else
 			state_del_str(engine->state->blocked, name);
 	}
+}
+
+void engine_learn_frontends(struct engine *engine)
+{
+	map_free(engine->live_frontends, NULL);
+	engine->live_frontends = map_new();
+	const struct texts *frontends = engine->state->tables[PLAN_FRONTEND];
+	for (size_t i = 0; i < texts_count(frontends); i++) {
+		if (state_frontend_served(engine->state, texts_key(frontends, i)))
+			map_put(engine->live_frontends, texts_key(frontends, i), engine);
+	}
+}
+
+void engine_learn_old_frontends(struct engine *engine)
+{
+	struct arena *arena = arena_new();
+	struct str text = read_file(arena, engine_path(engine, arena, "haproxy.cfg").p,
+				    MAX_FILE_BYTES);
+	map_free(engine->live_frontends, NULL);
+	engine->live_frontends = map_new();
+	while (text.n > 0) {
+		struct str line = str_cut(&text, '\n');
+		if (str_is(str_cut(&line, ' '), "frontend"))
+			map_put(engine->live_frontends, str_cut(&line, ' '), engine);
+	}
+	arena_free(arena);
+}
+
+void engine_block_others(struct engine *engine, const char *why)
+{
+	struct arena *arena = arena_new();
+	const struct texts *frontends = engine->state->tables[PLAN_FRONTEND];
+	for (size_t i = 0; i < texts_count(frontends); i++) {
+		struct str name = texts_key(frontends, i);
+		if (!map_get(engine->live_frontends, name) &&
+		    state_frontend_served(engine->state, name))
+			state_put_str(engine->state->blocked, name,
+				      arena_strf(arena, "not in HAProxy yet: %s", why));
+	}
+	arena_free(arena);
 }
 
 bool engine_unblocked(struct engine *engine)

@@ -95,6 +95,9 @@ struct engine {
 	bool repair_wanted;        /* a full read-back as soon as possible */
 	char repair_reason[160];
 	bool crt_lists_changed; /* the next check looks at all of them */
+	/* Those of the running configuration. After a failed reload the others are blocked, so
+	 * that everything else is changed and compared as ever. */
+	struct map *live_frontends;
 	struct map *dead_backends; /* backends without a place in the plan, to be deleted */
 
 	struct check *check;       /* the read-back under way */
@@ -135,6 +138,8 @@ void engine_wake(struct engine *engine); /* engine_next() soon */
 void engine_done(struct engine *engine);  /* the operation has ended */
 void engine_want_reload(struct engine *engine, const char *fmt, ...) printf_like(2, 3);
 void engine_want_repair(struct engine *engine, const char *reason);
+/* Wanted, and not waiting after one that failed. */
+bool engine_reload_due(const struct engine *engine);
 /* Tells everybody whose update is in HAProxy. */
 void engine_report_applied(struct engine *engine, const struct error *err);
 /* The PEM of a certificate of the plan; false when it is gone. */
@@ -174,6 +179,12 @@ void engine_load_overrides(struct engine *engine);
 void engine_write_overrides(struct engine *engine);
 /* Marks frontends whose address cannot be bound. */
 void engine_test_binds(struct engine *engine);
+/* The frontends of the configuration that HAProxy has loaded: those of the state, or, when it
+ * could not be written, of the file that is there. */
+void engine_learn_frontends(struct engine *engine);
+void engine_learn_old_frontends(struct engine *engine);
+/* Blocks frontends that HAProxy does not have. */
+void engine_block_others(struct engine *engine, const char *why);
 /* True when a frontend that could not be bound can be now. */
 bool engine_unblocked(struct engine *engine);
 

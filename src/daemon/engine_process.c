@@ -92,6 +92,8 @@ static void on_first_check(struct engine *engine, size_t found, struct str diffe
 	engine->old_worker_pid = 0;
 	if (engine->stale_files)
 		engine_want_reload(engine, "HAProxy started from files of another schema");
+	else
+		engine_learn_frontends(engine);
 	engine->stale_files = false;
 	if (err) {
 		engine_event(engine, what, false, "%s", err->text);
@@ -186,6 +188,8 @@ static bool write_or_keep(struct engine *engine, const char *cfg, struct error *
 	if (access(cfg, R_OK) < 0)
 		return false;
 	engine->stale_files = !engine_same_schema(engine);
+	engine_learn_old_frontends(engine);
+	engine_block_others(engine, err->text);
 	return true;
 }
 
@@ -294,6 +298,8 @@ static void adopted_answers(struct engine *engine, const struct reply_info *info
 	}
 	engine->worker_pid = engine->stats.worker_pid = info->pid;
 	if (engine_same_schema(engine)) {
+		engine_learn_frontends(engine);
+		state_learn_headers(engine->state);
 		engine->hold_until_ms = engine_now_ms() + HOLD_MS;
 		engine_check(engine, CHECK_FULL, false, on_adopted);
 		return;
@@ -336,6 +342,9 @@ static void reload_failed(struct engine *engine, const char *why)
 	engine->old_worker_pid = 0;
 	engine->reload_not_before_ms = engine_now_ms() + BACKOFF_MAX_MS;
 	engine->reload_wanted = true;
+	engine_block_others(engine, why);
+	engine->hold_until_ms = engine_now_ms(); /* no command before it is known who is where */
+	engine_want_repair(engine, "a reload failed");
 	engine_set_state(engine, ENGINE_DEGRADED);
 	struct error err;
 	error_set(&err, ERR_REFUSED, "%s", why);

@@ -68,6 +68,8 @@ static void engine_metrics(const struct app *app, struct sb *out)
 		  s.agent_restarts },
 		{ "spare_backends_free", "gauge", "Spare backends left (HAProxy before 3.4).",
 		  s.spare_backends_free },
+		{ "files_failing", "gauge", "1 while files of the run directory cannot be written.",
+		  s.files_failing },
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		number(out, rows[i].name, rows[i].type, rows[i].help, rows[i].value);

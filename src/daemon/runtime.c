@@ -130,7 +130,7 @@ static void on_timeout(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)events;
 	struct runtime *runtime = timer->data;
 	struct error err;
-	error_set(&err, ERR_IO, "%s does not answer within %.0f s", runtime->path,
+	error_set(&err, ERR_TIMEOUT, "%s does not answer within %.1f s", runtime->path,
 		  runtime->timeout_s);
 	finish(runtime, &err);
 }

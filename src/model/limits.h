@@ -33,7 +33,7 @@ enum {
 
 	/* Ours */
 	MAX_DOCUMENT_DEPTH = 64,                  /* YAML, JSON: a stack bound */
-	MAX_DOCUMENT_BYTES = 128 * 1024 * 1024,   /* one file */
+	MAX_DOCUMENT_BYTES = 64 * 1024 * 1024,    /* one file: seconds of parsing */
 	MAX_OBJECT_BYTES = 16 * 1024 * 1024,      /* one object, aliases expanded */
 	MAX_OBJECT_NODES = 2 * 1000 * 1000,       /* values in one document, aliases expanded */
 	MAX_BACKEND_ADDRESSES = 1000,             /* of our Backend kind */

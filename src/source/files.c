@@ -28,7 +28,8 @@ enum {
 	GONE_MS = 50,     /* a file that vanishes and comes back within it never left */
 	BROKEN_MS = 300,  /* a file that cannot be parsed for this long is a finding */
 	FRESH_MS = 100,   /* written in place so lately that the writer may not be done */
-	POLL_MS = 2000,   /* between scans when the system has no inotify watches left */
+	POLL_MS = 2000,   /* between scans when the system has no inotify watches left, and
+			   * between looks at a file that cannot be read */
 };
 
 /* What tells versions of a file apart without reading it. */
@@ -324,6 +325,11 @@ static void load(struct files_source *source, struct tracked *file)
 	if (!p) {
 		snprintf(why, sizeof(why), "%.200s: %s", file->path, err.text);
 		file_broken(source, file, why, now);
+		/* No event tells when there are descriptors or memory again. */
+		if (file->reported && source->loop && err.code != ERR_LIMIT) {
+			file->again_ms = now + POLL_MS;
+			unsettle(source, file);
+		}
 		return;
 	}
 	text.p = p;

@@ -273,7 +273,7 @@ static void time_out(void **state)
 {
 	struct answers answers = { 0 };
 	converse(*state, (const enum act[]){ ACT_HANG, ACT_ECHO, ACT_END }, 200, &answers);
-	assert_int_equal(answers.errs[0].code, ERR_IO);
+	assert_int_equal(answers.errs[0].code, ERR_TIMEOUT);
 	assert_non_null(strstr(answers.errs[0].text, "does not answer"));
 	assert_int_equal(answers.errs[1].code, ERR_NONE);
 	assert_string_equal(answers.texts[1], "command 1\n");

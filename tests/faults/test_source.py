@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Too much of it: files of 100 MB, a thousand events a second. Bounded, named, nothing lost."""
+import os
+import random
+import threading
+import time
+
+import yaml
+
+import manifests as m
+from helpers import AGENT_ROUTES, agent_probes, differences, ready, sanitized
+from tidegate import eventually
+from traffic import Traffic
+
+MIB = 1 << 20
+ROUTE = """\
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: big-%(n)d, namespace: default}
+spec:
+  hostnames: [big-%(n)d.test]
+  parentRefs: [{name: gw}]
+  rules: [{backendRefs: [{group: tidegate.io, kind: Backend, name: c}]}]
+---
+"""
+
+
+def resident(gate):
+    with open("/proc/%d/statm" % gate.process.pid, encoding="ascii") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def latency(gate, number):
+    """Seconds from an edit to the answer that shows it."""
+    name = "edit-%d" % number
+    gate.write("edit", m.route("edit", [m.rule("d")], hostnames=[name + ".test"]))
+    at = time.monotonic()
+    eventually(lambda: gate.get(host=name + ".test").origin == "d", interval=0.005)
+    return time.monotonic() - at
+
+
+def has_finding(gate, words):
+    return any(words in row["text"] for row in gate.ctl_json("findings"))
+
+
+def test_file_of_100_megabytes(gate):
+    """Of documents that would all be good."""
+    gate.apply("r", *AGENT_ROUTES)
+    before = resident(gate)
+    text = "".join(ROUTE % {"n": n} for n in range(400))
+    with Traffic(gate.port, agent_probes()) as traffic:
+        gate.write_text("big", text * (100 * MIB // len(text)))
+        eventually(lambda: has_finding(gate, "is larger than"))
+        assert latency(gate, 1) < 2
+        assert gate.get(host="big-1.test").status == 404
+        if not sanitized():
+            assert resident(gate) < before + 40 * MIB
+        # Growing over the limit: what it said before stays.
+        gate.write_text("big", text)
+        eventually(lambda: gate.get(host="big-399.test").origin == "c")
+        gate.write_text("big", text * (100 * MIB // len(text)))
+        eventually(lambda: has_finding(gate, "is larger than"))
+        assert gate.get(host="big-399.test").origin == "c"
+        gate.remove("big")
+        eventually(lambda: gate.get(host="big-399.test").status == 404)
+        eventually(lambda: not has_finding(gate, "is larger than"))
+    traffic.verify()
+    assert ready(gate) and not differences(gate)
+
+
+def test_endless_line_and_binary(gate):
+    gate.apply("r", *AGENT_ROUTES)
+    with Traffic(gate.port, agent_probes()) as traffic:
+        gate.write_text("line", "a: " + "x" * (50 * MIB))
+        gate.write_text("deep", "[" * (MIB // 2))
+        with open(gate.path("binary.new"), "wb") as out:
+            out.write(random.Random(1).randbytes(3 * MIB))
+        os.rename(gate.path("binary.new"), gate.path("binary.yaml"))
+        eventually(lambda: sum(row["reason"] in ("ParseFailed", "Unreadable")
+                               for row in gate.ctl_json("findings")) >= 3)
+        assert latency(gate, 1) < 2
+    traffic.verify()
+
+
+def test_thousand_events_a_second(gate):
+    """Files that come, change and go, manifests and others; an edit among them is live as ever,
+    and what they say in the end is what counts."""
+    gate.apply("r", *AGENT_ROUTES)
+    over, count = threading.Event(), [0]
+
+    def put(name, text):
+        with open(gate.path(".storm"), "w", encoding="ascii") as out:
+            out.write(text)
+        os.rename(gate.path(".storm"), gate.path(name))
+
+    def storm():
+        random_of = random.Random(1)
+        routes = {(number, origin): yaml.dump(
+            m.route("storm-%d" % number, [m.rule(origin)], hostnames=["storm-%d.test" % number]))
+            for number in range(40) for origin in "ab"}
+        while not over.is_set():
+            began = time.monotonic()
+            for _ in range(10):  # each makes at least two events
+                number = random_of.randrange(40)
+                kind = random_of.randrange(4)
+                name = "storm-%d" % number
+                if kind == 0:
+                    put(name + ".txt", "no manifest")
+                elif kind == 1 and os.path.exists(gate.path(name)):
+                    gate.remove(name)
+                else:
+                    put(name, routes[number, random_of.choice("ab")])
+                count[0] += 2
+            time.sleep(max(0, 0.015 - (time.monotonic() - began)))
+    with Traffic(gate.port, agent_probes(), pause_s=0.02) as traffic:
+        thread = threading.Thread(target=storm)
+        thread.start()
+        began = time.monotonic()
+        slowest = max(latency(gate, number) for number in range(20))
+        while time.monotonic() - began < 5:
+            time.sleep(0.05)
+        rate = count[0] / (time.monotonic() - began)
+        over.set()
+        thread.join()
+        for number in range(40):
+            name = "storm-%d" % number
+            gate.write(name, m.route(name, [m.rule("c")], hostnames=[name + ".test"]))
+        gate.settle()
+        assert all(gate.get(host="storm-%d.test" % number).origin == "c" for number in range(40))
+    print("%d events a second, the slowest edit took %.0f ms" % (rate, 1000 * slowest))
+    traffic.verify()
+    assert slowest < 1
+    assert not differences(gate)
