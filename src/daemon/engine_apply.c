@@ -163,20 +163,6 @@ static void lower_sni(struct lowering *l, const struct change *change)
 	}
 }
 
-static void lower_backend(struct lowering *l, const struct change *change)
-{
-	struct engine *engine = l->engine;
-	if (change->op == CHANGE_DEL) {
-		map_put(engine->dead_backends, change->key, engine);
-		return;
-	}
-	map_del(engine->dead_backends, change->key);
-	if (!command_backend_add(engine->commands, engine->state, change->key)) {
-		state_set_spares(engine->state, engine->state->spare_count * 2);
-		engine_want_reload(engine, "no spare backend left");
-	}
-}
-
 int64_t engine_server_grace_ms(const struct engine *engine)
 {
 	return engine->state->caps.unsafe_del_server ? SERVER_GRACE_UNSAFE_MS : SERVER_GRACE_MS;
@@ -198,6 +184,35 @@ static void retire_server(struct lowering *l, struct str backend, struct str key
 	}
 }
 
+/* A backend that comes back within the grace time of its servers: those that it has no more
+ * were left to the requests of its last moment, and are not for those that come now. */
+static void retire_strangers(struct lowering *l)
+{
+	const struct state *state = l->engine->state;
+	struct map_entry *at = map_first(state->slots);
+	for (; at; at = map_next(at)) {
+		const struct slot *slot = map_value(at);
+		struct str server = map_key(at), backend = str_cut(&server, '/');
+		if (slot->leaving && !slot->maint && state_get(state, PLAN_BACKEND, backend).p &&
+		    !state_get(state, PLAN_SERVER, map_key(at)).p)
+			retire_server(l, backend, map_key(at));
+	}
+}
+
+static void lower_backend(struct lowering *l, const struct change *change)
+{
+	struct engine *engine = l->engine;
+	if (change->op == CHANGE_DEL) {
+		map_put(engine->dead_backends, change->key, engine);
+		return;
+	}
+	map_del(engine->dead_backends, change->key);
+	if (!command_backend_add(engine->commands, engine->state, change->key)) {
+		state_set_spares(engine->state, engine->state->spare_count * 2);
+		engine_want_reload(engine, "no spare backend left");
+	}
+}
+
 static void lower_server(struct lowering *l, const struct change *change)
 {
 	struct engine *engine = l->engine;
@@ -205,7 +220,11 @@ static void lower_server(struct lowering *l, const struct change *change)
 	server_key_split(change->key, &backend, &server);
 	if (!state_find_place(engine->state, backend))
 		return; /* waits for the reload that makes its backend */
-	if (change->op == CHANGE_ADD) {
+	const struct slot *slot = state_find_slot(engine->state, change->key);
+	if (change->op == CHANGE_ADD && slot &&
+	    slot->h2c != state_backend_is_h2c(engine->state, backend)) {
+		engine_want_reload(engine, "protocol of backend " STR_FMT, STR_ARG(backend));
+	} else if (change->op == CHANGE_ADD) {
 		command_server_add(engine->commands, engine->state, change->key, change->value);
 	} else if (change->op == CHANGE_SET) {
 		command_server_set(engine->commands, engine->state, change->key, change->value,
@@ -265,6 +284,8 @@ static void take_update(struct engine *engine, const struct changes *changes)
 	}
 	for (size_t i = 0; i < changes->count; i++)
 		state_change(engine->state, &changes->items[i]);
+	if (map_count(engine->dead_backends))
+		retire_strangers(&l);
 	/* A reload renders everything, so nothing has to be said now, but what is renewed
 	 * has to be in the certificates' files. */
 	for (size_t i = 0; i < changes->count; i++)

@@ -144,6 +144,11 @@ bool state_backend_is_h2c(const struct state *state, struct str backend)
 	return str_is(state_get(state, PLAN_BACKEND, backend), "h2c");
 }
 
+static bool speaks_h2c(const struct state *state, struct str server)
+{
+	return state_backend_is_h2c(state, str_cut(&server, '/'));
+}
+
 struct slot *state_find_slot(const struct state *state, struct str key)
 {
 	return map_get(state->slots, key);
@@ -155,6 +160,7 @@ struct slot *state_slot(struct state *state, struct str key)
 	if (!slot) {
 		slot = xcalloc(1, sizeof(*slot));
 		slot->id = state->next_id++;
+		slot->h2c = speaks_h2c(state, key);
 		map_put(state->slots, key, slot);
 	}
 	return slot;
@@ -201,6 +207,7 @@ static void settle_slots(struct state *state)
 		struct slot *kept = map_del(old, key);
 		if (kept) {
 			kept->leaving = kept->maint = false;
+			kept->h2c = speaks_h2c(state, key);
 			map_put(state->slots, key, kept);
 		} else {
 			state_slot(state, key);

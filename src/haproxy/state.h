@@ -29,6 +29,7 @@ struct place {
 /* A server that HAProxy has, or gets with the next commands. */
 struct slot {
 	unsigned id;       /* never used again for another server */
+	bool h2c;          /* what HAProxy speaks to it for as long as it is there */
 	bool leaving;      /* waiting for deletion */
 	bool maint;        /* and takes no requests any more */
 	int64_t due_ms;    /* when */
@@ -81,7 +82,7 @@ bool server_parse(struct str value, struct server_value *ret_server);
 void server_key_split(struct str key, struct str *ret_backend, struct str *ret_server);
 bool state_backend_is_h2c(const struct state *state, struct str backend);
 
-/* The slot of a server; made with a fresh id when absent. */
+/* The slot of a server; made with a fresh id and its backend's protocol when absent. */
 struct slot *state_slot(struct state *state, struct str key);
 struct slot *state_find_slot(const struct state *state, struct str key);
 void state_drop_slot(struct state *state, struct str key);

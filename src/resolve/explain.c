@@ -482,6 +482,7 @@ static void set_status(struct explain_result *result, int status, struct str ver
 	result->verdict = verdict;
 }
 
+/* Those that take requests: weight 0 drains. */
 static size_t count_servers(const struct explain_world *world, struct str backend)
 {
 	enum kind kind;
@@ -492,8 +493,8 @@ static size_t count_servers(const struct explain_world *world, struct str backen
 		return 0;
 	struct backend_view *view = backend_resolve(world->gateways->store, kind, ns, name, port,
 						    world->lookup, world->lookup_user);
-	if (view)
-		count = view->server_count;
+	for (size_t i = 0; view && i < view->server_count; i++)
+		count += view->servers[i].weight > 0;
 	backend_view_free(view);
 	return count;
 }

@@ -10,8 +10,8 @@
  *
  *     status 404
  *     redirect 302 https://www.example.com/
- *     origin 20001 GET /path?query
- *     host: www.example.com               what the origin gets, by name, values joined
+ *     origin 20001 1.1 GET /path?query    port and HTTP version it is reached by
+ *     host: www.example.com               what it gets, by name, values joined
  *
  *     x-answer: value                     what comes back; "x-" headers only
  *
@@ -100,6 +100,7 @@ struct message {
 	struct str target; /* without scheme and authority */
 	struct str authority; /* of an absolute form */
 	struct str host;      /* as sent */
+	bool is_old; /* HTTP/1.0 */
 	bool has_host;
 	bool https_target; /* an absolute form with this scheme */
 	bool lacks_path;   /* as in "http://www.example.com?query" */
@@ -213,6 +214,7 @@ static bool read_first_line(struct message *message, struct str line)
 	    !(str_is(rest, "HTTP/1.1") || str_is(rest, "HTTP/1.0")))
 		return false;
 	message->question.request.method = method;
+	message->is_old = str_is(rest, "HTTP/1.0");
 	return read_target(message, target);
 }
 
@@ -249,6 +251,7 @@ static bool check_host(struct message *message)
 						    without_usual_port(message->host, https)))
 		return false;
 	message->question.host = without_port(message->host);
+	message->is_dubious |= !message->has_host && !message->is_old;
 	message->is_dubious |= !all_bytes(message->host, is_host_byte);
 	/* What could be taken for a path, or for two hosts. */
 	return str_chr(message->host, '/', 0) == message->host.n &&
@@ -450,7 +453,7 @@ static void add_response(struct answers *answers, struct arena *arena, const str
 
 static void add_origin(struct answers *answers, const struct message *message,
 		       const struct http_rule *rule, const struct explain_target *target,
-		       uint16_t port)
+		       const char *version, uint16_t port)
 {
 	struct arena *arena = arena_new();
 	const struct request *request = &message->question.request;
@@ -459,7 +462,7 @@ static void add_origin(struct answers *answers, const struct message *message,
 							  message->target.n);
 	if (str_empty(path))
 		path = str_is(message->target, "*") ? message->target : STR("/");
-	sb_addf(&answers->text, "origin %u " STR_FMT " " STR_FMT STR_FMT, port,
+	sb_addf(&answers->text, "origin %u %s " STR_FMT " " STR_FMT STR_FMT, port, version,
 		STR_ARG(request->method), STR_ARG(path), STR_ARG(query));
 	add_request(answers, arena, message, rule, target);
 	add_response(answers, arena, rule, target->ref->spec);
@@ -475,8 +478,11 @@ static void add_servers(struct answers *answers, const struct world *world,
 	struct backend_view *backend =
 		backend_resolve(world->store, kind_find(ref->group, ref->kind), ref->ns, ref->name,
 				ref->has_port ? ref->port : 0, NULL, NULL);
-	for (size_t i = 0; i < backend->server_count; i++)
-		add_origin(answers, message, rule, target, backend->servers[i].port);
+	for (size_t i = 0; i < backend->server_count; i++) {
+		if (backend->servers[i].weight)
+			add_origin(answers, message, rule, target, backend->h2c ? "2.0" : "1.1",
+				   backend->servers[i].port);
+	}
 	backend_view_free(backend);
 }
 

@@ -102,6 +102,8 @@ class Prober:
         for _ in range(rng.choice([0, 0, 0, 0, 0, 0, 0, 1, 1, 2])):
             self.spoil(message)
         message.odd |= not (message.target.isascii() and message.target.isprintable())
+        if message.host is None and not message.target.startswith("/"):
+            message.host = plain # who has only the other's word for it may differ
         # More than 101 fields, or 12 KB, and HAProxy refuses it.
         while len(message.fields) > 90 or len(message.raw()) - len(message.body) > 10000:
             message.fields.pop()
@@ -133,7 +135,8 @@ class Prober:
         elif kind == 4:
             message.body = rng.choice([b"x", b"GET / HTTP/1.1\r\n\r\n", b"v" * 5000])
         elif kind == 5:
-            message.version, message.odd = "1.0", True
+            message.version, message.odd = rng.choice(["1.0", "1.1"]), True
+            message.host = rng.choice([message.host, None])
         elif kind == 6:
             message.fields += rng.choice([["x-many: %d" % i for i in range(60)],
                                           ["cookie: " + "c" * 7000]])

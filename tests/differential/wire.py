@@ -97,8 +97,8 @@ def relative(target):
 def describe(status, fields, body):
     known = dict(fields)
     echo = known.get("echo") or (body.decode("latin-1") if status == 200 else "")
-    if echo.count(" ") == 3:
-        port, method, target, headers = echo.split(" ")
+    if echo.count(" ") == 4:
+        port, version, method, target, headers = echo.split(" ")
         headers = bytes.fromhex(headers).decode("latin-1").split("\r\n")
         got = []
         for line in headers:
@@ -106,7 +106,7 @@ def describe(status, fields, body):
             if name and name != "connection":
                 got.append((name.lower(), value))
         target = relative(bytes.fromhex(target).decode("latin-1"))
-        lines = ["origin %s %s %s" % (port, method, target)] + joined(got) + [""]
+        lines = ["origin %s %s %s %s" % (port, version, method, target)] + joined(got) + [""]
         return "\n".join(lines + joined(fields, "x-"))
     if "location" in known:
         return "redirect %d %s" % (status, known["location"])

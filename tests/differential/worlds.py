@@ -13,6 +13,8 @@ NAMESPACES = {"default": {"team": "a"}, "http-404": {"team": "b"}, "a": {}}
 # Logical ports of the Gateways: of the first HTTP and HTTPS, of the second HTTP.
 PORTS = {8080: False, 8081: False, 8443: True, 8444: True, 8090: False}
 MARKER_PORT = 8099
+ORIGIN_PORT = 50000 # logical, of the first origin
+MOVING = 6 # Services and Backends whose servers come and go
 
 HOSTS = ["example.com", "www.example.com", "b.example.com", "a.b.example.com", "x.org",
          "1.example.com", "localhost", "c.b.a.example.com", "com", "xn--bcher-kva.example.com",
@@ -131,7 +133,8 @@ class World:
         self.backends = self.backend_numbers()
         self.make_routes()
         self.aims = [aim for _, aims in self.made.values() for aim in aims]
-        self.objects = gateways.objects + self.grants() + [item for item, _ in self.made.values()]
+        self.objects = gateways.objects + self.grants() + self.moving() + \
+            [item for item, _ in self.made.values()]
 
     def backend_numbers(self):
         """Those that nothing refers to come last, to be taken first: so a backend tells the
@@ -231,11 +234,13 @@ class World:
     def rule(self, ns):
         rng = self.rng
         matches = [self.match() for _ in range(rng.choice([0, 1, 1, 1, 1, 2, 3]))]
-        prefix_only = len(matches) == 1 and \
-            matches[0].get("path", {"type": "PathPrefix"})["type"] == "PathPrefix"
+        prefix_only = len(matches) < 2 and \
+            (matches or [{}])[0].get("path", {"type": "PathPrefix"})["type"] == "PathPrefix"
         if self.chance(0.12):
             return m.rule(matches=matches, filters=[self.redirect(prefix_only)] + self.headers())
         refs = [self.ref(ns, prefix_only) for _ in range(rng.choice([0, 1, 1, 1, 1, 1, 2, 3]))]
+        if refs and self.chance(0.05): # the same with other filters
+            refs.append({key: value for key, value in refs[0].items() if key != "filters"})
         filters = self.filters(prefix_only) if self.chance(0.3) else []
         timeouts = {"request": "30s"} if self.chance(0.1) else None
         return m.rule(*refs, matches=matches, filters=filters, timeouts=timeouts)
@@ -277,10 +282,14 @@ class World:
         rng, kind = self.rng, self.rng.random()
         number = self.backends[-1]
         self.backends.insert(0, self.backends.pop())
-        if kind < 0.55:
+        if kind < 0.5:
             ref = m.ref("b%d" % number, ns="default")
-        elif kind < 0.8:
+        elif kind < 0.7:
             ref = m.service_ref("s%d" % number, port=80, ns="default")
+        elif kind < 0.82:
+            name = rng.choice("ev") + str(rng.randrange(MOVING))
+            ref = m.service_ref(name, port=80, ns="default") if name[0] == "e" else \
+                m.ref(name, ns="default")
         elif kind < 0.83:
             ref = m.service_ref("empty", port=80, ns="default")
         elif kind < 0.85:
@@ -299,6 +308,27 @@ class World:
             ref["filters"] = [self.redirect(prefix_only)] + self.headers() \
                 if self.chance(0.2) else self.filters(prefix_only)
         return ref
+
+    def moving(self):
+        """Endpoints and addresses that other worlds have not, or have elsewhere."""
+        def port():
+            return ORIGIN_PORT + self.rng.randrange(BACKENDS)
+
+        objects = []
+        for number in range(MOVING):
+            if self.chance(0.8):
+                objects.append(m.endpoint_slice("e%d-x" % number, "e%d" % number, port(),
+                                                ready=self.chance(0.8)))
+            if self.chance(0.2):
+                objects.append(m.endpoint_slice("e%d-y" % number, "e%d" % number, port()))
+            if self.chance(0.8):
+                addresses = [{"host": "127.0.0.1", "port": number,
+                              "weight": self.rng.choice([0, 1, 100, 256])}
+                             for number in {port() for _ in range(self.rng.randint(1, 3))}]
+                objects.append(m.backend("v%d" % number, *addresses,
+                                         protocol="kubernetes.io/h2c" if self.chance(0.2)
+                                         else None))
+        return objects
 
     def grants(self):
         """Of the routes' namespaces to the Backends in "default"; often one is missing."""
@@ -402,6 +432,7 @@ def base_objects(origin_ports, certificate):
     objects = [m.gateway_class(), certificate,
                m.gateway("zz-marker", m.listener("marker", MARKER_PORT))]
     objects += [m.namespace(name, labels) for name, labels in NAMESPACES.items()]
+    objects += [m.service("e%d" % number) for number in range(MOVING)]
     for number, port in enumerate(origin_ports[:BACKENDS]):
         # HAProxy's origin speaks HTTP/2 as well.
         objects.append(m.backend("b%d" % number, port, protocol="kubernetes.io/h2c"
@@ -417,11 +448,11 @@ def base_objects(origin_ports, certificate):
 
 
 def localize(objects, ports):
-    """Real ports for logical ones, in listeners and parentRefs; the objects are copied."""
+    """Real ports for logical ones where they are meant; the objects are copied."""
     def walk(value, key):
         if isinstance(value, dict):
             return {name: walk(item, name if name != "port" else key)
-                    if name != "port" or key not in ("listeners", "parentRefs")
+                    if name != "port" or key not in ("listeners", "parentRefs", "addresses", "ports")
                     else ports.get(item, item) for name, item in value.items()}
         if isinstance(value, list):
             return [walk(item, key) for item in value]
