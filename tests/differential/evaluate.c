@@ -10,7 +10,7 @@
  *
  *     status 404
  *     redirect 302 https://www.example.com/
- *     origin 20001 1.1 GET /path?query    port and HTTP version it is reached by
+ *     origin 20001 h1 GET /path?query     its port, and how it is spoken to
  *     host: www.example.com               what it gets, by name, values joined
  *
  *     x-answer: value                     what comes back; "x-" headers only
@@ -453,7 +453,7 @@ static void add_response(struct answers *answers, struct arena *arena, const str
 
 static void add_origin(struct answers *answers, const struct message *message,
 		       const struct http_rule *rule, const struct explain_target *target,
-		       const char *version, uint16_t port)
+		       const char *protocol, uint16_t port)
 {
 	struct arena *arena = arena_new();
 	const struct request *request = &message->question.request;
@@ -462,7 +462,7 @@ static void add_origin(struct answers *answers, const struct message *message,
 							  message->target.n);
 	if (str_empty(path))
 		path = str_is(message->target, "*") ? message->target : STR("/");
-	sb_addf(&answers->text, "origin %u %s " STR_FMT " " STR_FMT STR_FMT, port, version,
+	sb_addf(&answers->text, "origin %u %s " STR_FMT " " STR_FMT STR_FMT, port, protocol,
 		STR_ARG(request->method), STR_ARG(path), STR_ARG(query));
 	add_request(answers, arena, message, rule, target);
 	add_response(answers, arena, rule, target->ref->spec);
@@ -480,7 +480,7 @@ static void add_servers(struct answers *answers, const struct world *world,
 				ref->has_port ? ref->port : 0, NULL, NULL);
 	for (size_t i = 0; i < backend->server_count; i++) {
 		if (backend->servers[i].weight)
-			add_origin(answers, message, rule, target, backend->h2c ? "2.0" : "1.1",
+			add_origin(answers, message, rule, target, backend->h2c ? "h2" : "h1",
 				   backend->servers[i].port);
 	}
 	backend_view_free(backend);

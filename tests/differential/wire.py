@@ -106,7 +106,8 @@ def describe(status, fields, body):
             if name and name != "connection":
                 got.append((name.lower(), value))
         target = relative(bytes.fromhex(target).decode("latin-1"))
-        lines = ["origin %s %s %s %s" % (port, version, method, target)] + joined(got) + [""]
+        spoken = "h2" if version == "2.0" else "h1"
+        lines = ["origin %s %s %s %s" % (port, spoken, method, target)] + joined(got) + [""]
         return "\n".join(lines + joined(fields, "x-"))
     if "location" in known:
         return "redirect %d %s" % (status, known["location"])

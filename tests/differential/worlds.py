@@ -449,11 +449,13 @@ def base_objects(origin_ports, certificate):
 
 def localize(objects, ports):
     """Real ports for logical ones where they are meant; the objects are copied."""
+    owners = ("listeners", "parentRefs", "addresses", "ports")
+
     def walk(value, key):
         if isinstance(value, dict):
-            return {name: walk(item, name if name != "port" else key)
-                    if name != "port" or key not in ("listeners", "parentRefs", "addresses", "ports")
-                    else ports.get(item, item) for name, item in value.items()}
+            return {name: ports.get(item, item) if name == "port" and key in owners
+                    else walk(item, key if name == "port" else name)
+                    for name, item in value.items()}
         if isinstance(value, list):
             return [walk(item, key) for item in value]
         return value
