@@ -2,6 +2,7 @@
 /* Hostnames, paths, and the small notations: what the pure functions say, against the same
  * things said more simply. An input is lines; which function gets which is in the calls. */
 #include <assert.h>
+#include <inttypes.h>
 
 #include "decode/syntax.h"
 #include "fuzz.h"
@@ -154,7 +155,7 @@ static void check_split(struct str weights)
 	uint64_t got[MAX_SHARES] = { 0 };
 	for (uint64_t i = 0; i < split.total && split.total <= MAX_TOTAL; i++) {
 		char digits[24];
-		snprintf(digits, sizeof(digits), "%llu", (unsigned long long)(split.offset + i));
+		snprintf(digits, sizeof(digits), "%" PRIu64, split.offset + i);
 		got[split_look_up(&split, str_of(digits)).p[0] - 'a']++;
 	}
 	for (size_t i = 0; i < split.share_count && split.total <= MAX_TOTAL; i++)
@@ -218,10 +219,10 @@ static void check_notations(struct str s)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct str rest = fuzz_input(data, size), third = STR_NONE;
+	struct str rest = fuzz_input(data, size);
 	struct str first = str_cut(&rest, '\n'), second = str_cut(&rest, '\n');
 	for (;;) {
-		third = str_cut(&rest, '\n');
+		struct str third = str_cut(&rest, '\n');
 		check_hostnames(first, second, third);
 		check_paths(first, second);
 		check_backend_name(first, second, third.n & 1);
