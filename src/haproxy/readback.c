@@ -219,6 +219,7 @@ struct walk {
 	struct str name;    /* HAProxy's, of the last backend */
 	struct str backend; /* the plan's; p NULL: not ours */
 	size_t next;        /* in the table of servers */
+	struct map_entry *slot; /* what may be that of the next one */
 	bool *seen;         /* of each in it */
 };
 
@@ -258,7 +259,9 @@ static void compare_live_server(struct walk *walk, const struct live_server *liv
 	}
 	walk->seen[at] = true;
 	walk->next = at + 1;
-	struct slot *slot = state_slot(rb->state, key);
+	struct slot *slot = state_next_slot(rb->state, key, &walk->slot);
+	if (!slot)
+		slot = state_slot(rb->state, key);
 	slot->id = live->id;
 	slot->leaving = slot->maint = false;
 	compare_server(rb, key, &want, live);

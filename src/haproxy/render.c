@@ -13,6 +13,7 @@ struct render {
 	struct frontend_value value;
 	struct str backend;
 	bool h2c; /* it speaks that */
+	struct map_entry *slot; /* what may be that of the next server */
 	bool schema_only; /* leave out what may differ without harm */
 };
 
@@ -317,7 +318,7 @@ static void server_line(struct render *r, const struct template_fill *fill, stru
 	server_key_split(key, &backend, &name);
 	if (!server_parse(texts_value(servers, i), &server))
 		return;
-	const struct slot *slot = state_find_slot(r->state, key);
+	const struct slot *slot = state_next_slot(r->state, key, &r->slot);
 	const struct template_value values[] = {
 		{ "SERVER", name },
 		{ "ADDRESS", server.endpoint },

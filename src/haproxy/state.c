@@ -154,6 +154,17 @@ struct slot *state_find_slot(const struct state *state, struct str key)
 	return map_get(state->slots, key);
 }
 
+struct slot *state_next_slot(const struct state *state, struct str key, struct map_entry **near)
+{
+	struct map_entry *at = *near;
+	if (!at || !str_eq(map_key(at), key))
+		at = map_at(state->slots, key);
+	if (!at)
+		return NULL;
+	*near = map_next(at);
+	return map_value(at);
+}
+
 struct slot *state_slot(struct state *state, struct str key)
 {
 	struct slot *slot = map_get(state->slots, key);

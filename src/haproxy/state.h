@@ -85,6 +85,9 @@ bool state_backend_is_h2c(const struct state *state, struct str backend);
 /* The slot of a server; made with a fresh id and its backend's protocol when absent. */
 struct slot *state_slot(struct state *state, struct str key);
 struct slot *state_find_slot(const struct state *state, struct str key);
+/* For those who come with one key after another, in order: looks at *near first, which starts as
+ * NULL, and leaves there what may be the next. */
+struct slot *state_next_slot(const struct state *state, struct str key, struct map_entry **near);
 void state_drop_slot(struct state *state, struct str key);
 
 /* ---- backends ---- */
