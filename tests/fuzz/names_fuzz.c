@@ -219,10 +219,10 @@ static void check_notations(struct str s)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct str rest = fuzz_input(data, size);
+	struct str rest = fuzz_input(data, size), third;
 	struct str first = str_cut(&rest, '\n'), second = str_cut(&rest, '\n');
 	for (;;) {
-		struct str third = str_cut(&rest, '\n');
+		third = str_cut(&rest, '\n');
 		check_hostnames(first, second, third);
 		check_paths(first, second);
 		check_backend_name(first, second, third.n & 1);
