@@ -30,7 +30,7 @@ ODD_FIELDS = ["X-A:1", "x-A:  1  ", "X-a:\t1\t", "x-a: 1,", "x-a:", "x-a: \u00e9
               "x-\u00e9: 1", "x(a): 1", "Host: www.example.com", "x-a: \xff\xfe"]
 ODD_TARGETS = ["*", "foo", "//", "///foo", "/foo//bar", "/foo#x", "/foo?#x", "/\u00e9", "/foo\tbar",
                "http://www.example.com", "http://www.example.com/foo", "HTTP://X.org/foo?q=1",
-               "https://www.example.com:80/foo", "http://www.example.com?q=1", "/http://x.org/foo",
+               "https://www.example.com:80/foo", "/http://x.org/foo",
                "/foo/../bar", "/%2e%2e/foo", "?q=1", "/?", "/foo\x7f", "/" + "p" * 4000, "/.",
                "/..", "/foo%", "/foo/%2F/bar", "/foo;/bar", "/foo?a?b", "http://example.com/foo"]
 METHODS = w.METHODS + ["get", "FOO", "GET~", "M-SEARCH", "A" * 40]
