@@ -531,18 +531,27 @@ static bool has_certificate(const struct world *world, const struct explain_requ
 	return false;
 }
 
-/* An absolute form may go on as it is or with what it says in all the places where it says it. */
-static void answer_variants(struct answers *answers, const struct world *world,
-			    struct message *message)
+/* An absolute form may go on with the Host header that came with it, or with its own. */
+static void answer_hosts(struct answers *answers, const struct world *world,
+			 struct message *message)
 {
+	struct str host = message->host;
 	answer(answers, world, message);
-	if (message->lacks_path) {
-		message->question.request.path = STR("/");
-		answer(answers, world, message);
-	}
 	if (!str_empty(message->authority)) {
 		message->host = message->authority;
 		answer(answers, world, message);
+		message->host = host;
+	}
+}
+
+/* No path is the same as "/", and not all versions of HAProxy make it so. */
+static void answer_paths(struct answers *answers, const struct world *world,
+			 struct message *message)
+{
+	answer_hosts(answers, world, message);
+	if (message->lacks_path) {
+		message->question.request.path = STR("/");
+		answer_hosts(answers, world, message);
 	}
 }
 
@@ -557,7 +566,7 @@ static void answer_bytes(struct answers *answers, const struct world *world,
 	} else if (!read_message(arena, message, bytes)) {
 		add_status(answers, 400);
 	} else {
-		answer_variants(answers, world, message);
+		answer_paths(answers, world, message);
 		if (message->is_dubious)
 			add_status(answers, 400);
 	}
