@@ -7,7 +7,7 @@ import contextlib
 import random
 import time
 
-from bench import Limit
+from bench import BenchError, Limit
 from gateway import ADDRESSES, ORIGINS, Gateway, h2load, ref, route, wrk
 
 ROUTES, SERVICES, PATHS, CHANGES = 200, 8, 20, 2000
@@ -113,11 +113,15 @@ def run(args):
         gateway.start(stack)
         gateway.wait_applied()
         still = under_load(gateway, MARGIN_S, lambda: None)
+        updates = gateway.metric("tidegate_updates_total")
         reloads, worker = gateway.metric("tidegate_reloads_total"), gateway.worker_pid()
         failed = under_load(gateway, int(count * PACE_S) + MARGIN_S,
                             lambda: make_changes(gateway, change, count))
         reloads = gateway.metric("tidegate_reloads_total") - reloads
         other_worker = gateway.worker_pid() != worker
+        updates = gateway.metric("tidegate_updates_total") - updates
+    if updates < count / 10:  # what comes together is applied together
+        raise BenchError("%d changes made only %d updates of HAProxy" % (count, updates))
     yield Limit("changes-failed", "requests", failed, still, 0)
     yield Limit("changes-reloads", "reloads", reloads, count, 0)
     yield Limit("changes-workers", "new", int(other_worker), count, 0)
