@@ -107,6 +107,11 @@ static void on_repair(struct engine *engine, size_t found, struct str difference
 		engine_set_state(engine, ENGINE_DEGRADED);
 		engine->repair_wanted = true;
 		engine->operation = OP_NONE; /* the check timer tries again */
+		if (engine->stats.worker_pid != engine->worker_pid) {
+			/* Somebody else has reloaded HAProxy: not a moment to lose. */
+			engine->stats.worker_pid = engine->worker_pid;
+			engine_wake(engine);
+		}
 		return;
 	}
 	if (found > 0) {
@@ -173,8 +178,10 @@ static void on_agent_stats(void *user, struct str reply, const struct error *fai
 {
 	struct engine *engine = user;
 	sb_reset(&engine->agent_text);
-	if (!failed)
+	if (!failed) {
 		sb_add(&engine->agent_text, reply);
+		engine->agent_failures = 0; /* the next restart does not wait long */
+	}
 	/* Not for a lack of our own, such as descriptors. */
 	if (!failed || failed->code != ERR_TIMEOUT)
 		engine->agent_misses = 0;

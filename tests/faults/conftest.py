@@ -5,6 +5,8 @@ import importlib.util
 import os
 import sys
 
+import pytest
+
 E2E = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../e2e")
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), E2E]
 
@@ -19,3 +21,18 @@ origins = e2e_conftest.origins
 pytest_report_header = e2e_conftest.pytest_report_header
 pytest_runtest_makereport = e2e_conftest.pytest_runtest_makereport
 version = e2e_conftest.version
+
+import world  # noqa: E402
+from helpers import differences, ready  # noqa: E402
+from tidegate import eventually, free_port  # noqa: E402
+
+
+@pytest.fixture
+def worlds(gate, origins):
+    """A Tidegate that is world A; the reload for its listeners is over."""
+    gate.write("tls", world.schema(free_port()))
+    world.write(gate, origins, "A")
+    gate.settle()
+    eventually(lambda: gate.metric_sum("tidegate_reloads_total") and ready(gate) and
+               not differences(gate))
+    return gate

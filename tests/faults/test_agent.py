@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from helpers import AGENT_ROUTES, agent_probes, agents, events, ready
+from helpers import AGENT_ROUTES, agent_probes, agents, events, kill, ready
 from tidegate import Tidegate, eventually
 from traffic import Traffic
 
@@ -79,6 +79,7 @@ def lie(gate, *words):
     os.rename(os.path.join(gate.run_dir, "lie.new"), os.path.join(gate.run_dir, "lie"))
 
 
+BROKEN = ("huge", "broken", "half", "garbage", "another", "types")
 TRUTH = ("say", "default:b.0 default/list/1")
 
 
@@ -110,13 +111,20 @@ TRUTH = ("say", "default:b.0 default/list/1")
     (("say", "spare-63 -"), {503}),
     (("say", "default.gw.%d x" % 1), {503}),
 ], ids=lambda value: "-".join(value)[:30] if isinstance(value, tuple) else "")
-def test_agent_that_lies(lied, words, answers):
+def test_agent_that_lies(lied, version, words, answers):
     worker = lied.worker_pid()
     lie(lied, *words)
     seen = {ask(lied) for _ in range(6)}
     assert seen <= answers, seen
     assert lied.get(host="plain.test").origin == "a"
     lie(lied, *TRUTH)
+    if version >= (3, 1) and words[0] in BROKEN:
+        # The connections of a mux that saw half a frame are not given up soon: it fails closed
+        # until the agent is another process.
+        for pid in lied.children():
+            with open("/proc/%d/cmdline" % pid, "rb") as cmdline:
+                if b"agent-stats.sock" in cmdline.read():
+                    kill(pid)
     eventually(lambda: ask(lied) == "b", timeout=3)
     assert lied.worker_pid() == worker
     assert ready(lied)

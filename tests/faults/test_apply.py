@@ -3,12 +3,10 @@
 import threading
 import time
 
-import pytest
-
 import relay
 import world
 from helpers import RECOVERY_S, differences
-from tidegate import eventually, free_port
+from tidegate import eventually
 from traffic import Traffic
 
 
@@ -41,14 +39,6 @@ class Killer:
             self.gate.process.kill()
             self.killed.set()
             return None
-
-
-@pytest.fixture
-def worlds(gate, origins):
-    gate.write("tls", world.schema(free_port()))
-    world.write(gate, origins, "A")
-    gate.settle()
-    return gate
 
 
 def test_controller_killed_at_every_command(worlds, origins):

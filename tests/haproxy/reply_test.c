@@ -11,7 +11,6 @@ static void successes(void **state)
 {
 	(void)state;
 	static const char *const good[] = {
-		"",
 		"\n",
 		"\n\nNew server registered.\n\n\n",
 		"Transaction created for certificate /c/a.pem!\n\n",
@@ -41,6 +40,7 @@ static void failures(void **state)
 		"Unknown command: 'bogus', but maybe one of the following ones is a better match:\n",
 		"unable to load certificate\n",
 		"Permission denied\n",
+		"",
 	};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		struct error err;
