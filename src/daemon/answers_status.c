@@ -46,6 +46,23 @@ static void out_meta(struct out *out, const struct object *object)
 		out_kv_str(out, "origin", object->meta.origin);
 }
 
+static void out_source(struct out *out, const struct app *app)
+{
+	struct source_state state;
+	if (!app->sources.kube)
+		return;
+	sources_state(&app->sources, &state);
+	out_kv_object(out, "source");
+	out_kv_cstr(out, "apiServer", kube_source_name(app->sources.kube));
+	out_kv_bool(out, "complete", state.complete);
+	out_kv_bool(out, "stale", state.stale[0] != '\0');
+	if (state.stale[0]) {
+		out_kv_cstr(out, "why", state.stale);
+		out_kv_int(out, "staleSeconds", (int64_t)state.stale_s);
+	}
+	out_end(out);
+}
+
 static void out_engine(struct out *out, const struct app *app)
 {
 	struct engine_stats stats;
@@ -60,6 +77,7 @@ static void out_engine(struct out *out, const struct app *app)
 		out_kv_cstr(out, "holding", app->holding);
 	if (app->trouble[0])
 		out_kv_cstr(out, "trouble", app->trouble);
+	out_source(out, app);
 	out_kv_object(out, "haproxy");
 	out_kv_cstr(out, "state", state_name(app));
 	if (caps) {
@@ -160,6 +178,21 @@ static void status_structured(struct call *call, const struct status_live *live)
 
 /* ---- text ---- */
 
+static void text_source(struct call *call)
+{
+	const struct app *app = call_app(call);
+	struct source_state state;
+	if (!app->sources.kube)
+		return;
+	sources_state(&app->sources, &state);
+	sb_addf(call_body(call), "Source:   %s%s\n", kube_source_name(app->sources.kube),
+		state.complete ? "" : ", being read");
+	if (state.stale[0])
+		sb_addf(call_body(call),
+			"Stale:    for %.0f s: %s; what it said before stays in force\n",
+			state.stale_s, state.stale);
+}
+
 static void text_engine(struct call *call)
 {
 	const struct app *app = call_app(call);
@@ -174,6 +207,7 @@ static void text_engine(struct call *call)
 		sb_addf(sb, ", version %u.%u.%u", caps->major, caps->minor, caps->patch);
 	sb_addf(sb, ", master %d, worker %d, agent %d, %llu reloads\n", stats.haproxy_pid,
 		stats.worker_pid, stats.agent_pid, (unsigned long long)stats.reloads);
+	text_source(call);
 	if (app->holding[0])
 		sb_addf(sb, "Holding:  %s\n", app->holding);
 	if (app->trouble[0])

@@ -126,7 +126,9 @@ const char *app_not_ready(const struct app *app)
 	if (app->stopping)
 		return "stopping";
 	if (!app->engine_started)
-		return app->holding[0] ? app->holding : "HAProxy is not started yet";
+		return app->holding[0] ? app->holding :
+		       app->stale[0]   ? app->stale :
+					 "HAProxy is not started yet";
 	switch (engine_state(app->engine)) {
 	case ENGINE_READY:
 		break;
@@ -153,7 +155,7 @@ static void note_ready(struct app *app)
 	log_info("ready: HAProxy %u.%u.%u, pid %d, %.3f s after the start", caps->major,
 		 caps->minor, caps->patch, stats.haproxy_pid, app_now_s() - app->started_at);
 	notify_send("READY=1\nSTATUS=%s\n",
-		    app->holding[0] ? app->holding : "HAProxy is what the manifests say");
+		    app->holding[0] ? app->holding : "HAProxy is what the source says");
 }
 
 static void on_applied(void *user, uint64_t sequence, const struct error *err)
@@ -213,6 +215,8 @@ static void follow_hosts(struct app *app)
 	struct str *hosts = compiler_hosts(app->compiler, arena, &count);
 	dns_follow(app->dns, hosts, count);
 	arena_free(arena);
+	const struct gateways_view *gateways = compiler_gateways(app->compiler);
+	sources_follow(&app->sources, gateways->needs, gateways->need_count);
 }
 
 static struct changes *make_pass(struct app *app)
@@ -276,30 +280,6 @@ static bool start_engine(struct app *app, const struct plan *plan, struct error 
 	return true;
 }
 
-/* Why what the source has must not take the place of the last-good plan; "" when it may. */
-static void judge_source(struct app *app, char *ret_why, size_t size)
-{
-	ret_why[0] = '\0';
-	struct arena *arena = arena_new();
-	struct findings findings;
-	findings_init(&findings, arena);
-	files_source_findings(app->files, &findings);
-	for (size_t i = 0; i < findings.count && !*ret_why; i++) {
-		const struct finding *f = &findings.items[i];
-		if (f->kind == KIND_NONE && f->severity == SEVERITY_ERROR)
-			snprintf(ret_why, size, STR_FMT ": " STR_FMT, STR_ARG(f->name),
-				 STR_ARG(f->text));
-	}
-	struct files_stats stats;
-	files_source_stats(app->files, &stats);
-	if (!*ret_why && stats.missing_paths)
-		snprintf(ret_why, size, "a named path is missing or cannot be read");
-	if (!*ret_why && stats.objects == 0)
-		snprintf(ret_why, size, "there are no objects in %s (SIGHUP accepts that)",
-			 app->options.paths[0]);
-	arena_free(arena);
-}
-
 /* The first plan of the source: HAProxy starts with it, or goes there from the last-good one. */
 static void take_over(struct app *app)
 {
@@ -314,6 +294,7 @@ static void take_over(struct app *app)
 	} else {
 		log_error("%s", err.text);
 		snprintf(app->trouble, sizeof(app->trouble), "%s", err.text);
+		app->failed = true;
 		ev_break(app->loop, EVBREAK_ALL);
 	}
 	plan_free(plan);
@@ -324,7 +305,7 @@ static bool keep_holding(struct app *app)
 	char why[sizeof(app->holding) - 40];
 	if (!app->engine_started || app->accept_all)
 		return false;
-	judge_source(app, why, sizeof(why));
+	sources_doubt(&app->sources, why, sizeof(why));
 	if (!*why)
 		return false;
 	char text[sizeof(app->holding)];
@@ -335,26 +316,45 @@ static bool keep_holding(struct app *app)
 	return true;
 }
 
+/* A pass over objects of which some wait for others: a route to a listener whose certificate is
+ * on its way must not take down what is served now. */
+static void hold_back(struct app *app, struct changes *changes)
+{
+	app->behind |= changes->count > 0;
+	changes_free(changes);
+}
+
+static void send_pass(struct app *app, struct changes *changes)
+{
+	if (app->complete && !app->behind) {
+		send_changes(app, changes, false);
+		return;
+	}
+	changes_free(changes);
+	if (!app->complete && keep_holding(app))
+		return;
+	app->holding[0] = '\0';
+	app->behind = false;
+	take_over(app);
+}
+
 static void run_pass(struct app *app)
 {
+	struct source_state state;
 	if (app->stopping)
 		return;
-	struct files_stats stats;
-	files_source_stats(app->files, &stats);
-	if (!stats.complete)
+	sources_state(&app->sources, &state);
+	if (!state.complete)
 		return;
 	struct changes *changes = make_pass(app);
-	if (app->complete) {
-		send_changes(app, changes, false);
-	} else {
-		changes_free(changes);
-		if (!keep_holding(app)) {
-			app->holding[0] = '\0';
-			take_over(app);
-		}
-	}
+	sources_state(&app->sources, &state);
+	if (state.waiting)
+		hold_back(app, changes);
+	else
+		send_pass(app, changes);
 	store_reap(app->store);
-	assign_waiters(app);
+	if (!state.waiting)
+		assign_waiters(app);
 	note_ready(app);
 }
 
@@ -422,14 +422,14 @@ void app_route_changed(struct app *app, struct str ns, struct str name, app_appl
 {
 	/* The source delivers now or from the loop: in any case a pass follows. */
 	add_waiter(app, NEXT_PASS, fn, user);
-	files_source_redeliver(app->files, KIND_HTTPROUTE, ns, name);
+	sources_redeliver(&app->sources, KIND_HTTPROUTE, ns, name);
 }
 
 /* ---- findings ---- */
 
 void app_findings(const struct app *app, struct findings *findings)
 {
-	files_source_findings(app->files, findings);
+	sources_findings(&app->sources, findings);
 	compiler_findings(app->compiler, findings);
 	if (findings->count)
 		qsort(findings->items, findings->count, sizeof(*findings->items), finding_cmp);
@@ -472,11 +472,27 @@ static void log_findings(struct app *app)
 	arena_free(arena);
 }
 
+/* Once when the source goes away, and once when it is back. */
+static void log_source(struct app *app)
+{
+	struct source_state state;
+	sources_state(&app->sources, &state);
+	if (strcmp(state.stale, app->stale) == 0)
+		return;
+	if (state.stale[0])
+		log_about(app->stale[0] ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING, NULL,
+			  "source: %s; what it said before stays in force", state.stale);
+	else
+		log_info("source: up to date again");
+	memcpy(app->stale, state.stale, sizeof(app->stale));
+}
+
 static void on_housekeeping(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	(void)loop;
 	(void)revents;
 	struct app *app = timer->data;
+	log_source(app);
 	if (app->logged_pass != app->pass_count) {
 		app->logged_pass = app->pass_count;
 		log_findings(app);
@@ -499,10 +515,10 @@ static void on_hup(struct ev_loop *loop, ev_signal *watcher, int revents)
 	(void)loop;
 	(void)revents;
 	struct app *app = watcher->data;
-	log_info("SIGHUP: looking at all files again");
+	log_info("SIGHUP: looking at everything again");
 	notify_reloading();
 	app->accept_all = true;
-	files_source_rescan(app->files);
+	sources_rescan(&app->sources);
 	compiler_mark_all(app->compiler);
 	run_pass(app);
 	notify_send("READY=1\n");
@@ -512,8 +528,7 @@ static void stop(struct app *app, enum engine_stop how)
 {
 	app->stopping = true;
 	app->stopping_at = app_now_s();
-	files_source_free(app->files);
-	app->files = NULL;
+	sources_fini(&app->sources);
 	ev_timer_stop(app->loop, &app->housekeeping);
 	ev_timer_stop(app->loop, &app->dns_settled);
 	if (app->engine_started)
@@ -614,7 +629,8 @@ static bool make_parts(struct app *app, struct error *err)
 	app->dns = dns_new(app->loop, options->dns, on_dns_changed, app, err);
 	if (!app->dns)
 		return false;
-	app->files = files_source_new(app->loop, options->paths, options->path_count, &sink);
+	if (!sources_init(&app->sources, app->loop, &options->sources, &sink, err))
+		return false;
 	app->control = control_new(app, err);
 	return app->control != NULL;
 }
@@ -629,7 +645,7 @@ static void start_last_good(struct app *app)
 	}
 	/* An empty one says nothing that a source could lose. */
 	if (plan->count) {
-		log_info("serving the last-good plan while the manifests are read");
+		log_info("serving the last-good plan while the source is read");
 		if (!start_engine(app, plan, &err))
 			log_warning("last-good plan: %s", err.text);
 	}
@@ -653,7 +669,7 @@ static void app_fini(struct app *app)
 {
 	if (app->control)
 		control_stop(app->control);
-	files_source_free(app->files);
+	sources_fini(&app->sources);
 	engine_free(app->engine);
 	control_free(app->control);
 	dns_free(app->dns);
@@ -702,9 +718,9 @@ int app_run(const struct app_options *options)
 	watch_signal(&app, &app.sigusr2, SIGUSR2, on_usr2);
 	start_timers(&app);
 	start_last_good(&app);
-	files_source_start(app.files);
+	sources_start(&app.sources);
 	/* A plan that could not be started has been logged; there is nothing to wait for. */
-	if (app.engine_started || app.stopping)
+	if (!app.failed)
 		ev_run(app.loop, 0);
 	return finish(&app);
 }

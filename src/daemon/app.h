@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The daemon: source, store, compiler and engine in one libev loop.
  *
- *   files ──put──► store ──mark──► compiler ──pass──► engine ──applied──► waiters, metrics
+ *  source ──put──► store ──mark──► compiler ──pass──► engine ──applied──► waiters, metrics
  *           dns ──────────────mark──┘                   ▲
  *           overrides (weights) before put              └── overrides (drained servers)
  *
@@ -12,16 +12,15 @@
 
 #include "daemon/engine.h"
 #include "daemon/overrides.h"
+#include "daemon/sources.h"
 #include "plan/compile.h"
 #include "source/dns.h"
-#include "source/files.h"
 
 #include <ev.h>
 
 struct app_options {
 	struct engine_options engine;
-	const char *const *paths;
-	size_t path_count;
+	struct sources_options sources;
 	const char *state_dir;
 	const char *control; /* path of the Unix socket */
 	const char *metrics; /* "ADDR:PORT" or NULL */
@@ -63,7 +62,7 @@ struct app {
 	struct store *store;
 	struct compiler *compiler;
 	struct overrides *overrides;
-	struct files_source *files;
+	struct sources sources;
 	struct dns *dns;
 	struct engine *engine;
 	struct control *control;
@@ -71,10 +70,13 @@ struct app {
 
 	bool engine_started;
 	bool complete;	 /* the plan in the engine comes from the source */
+	bool behind;	 /* changes were held back: the next ones are found by comparison */
+	bool failed;	 /* HAProxy cannot be started at all */
 	bool accept_all; /* SIGHUP: what the source has counts, even nothing */
 	bool ready;	 /* has been */
 	bool stopping, upgrading;
 	double stopping_at; /* app_now_s() */
+	char stale[640];   /* what was last logged of why the source may be old */
 	char holding[320]; /* why the last-good plan is served; "": it is not */
 	char trouble[320]; /* the last failure of an apply; "": none */
 

@@ -17,6 +17,13 @@ static const char *const log_formats[] = { "text", "json", NULL };
 static const char *const validate_formats[] = { "text", "table", "json", "yaml", NULL };
 
 static const struct option_row run_options[] = {
+	{ "kubernetes", NULL, NULL, NULL,
+	  "reads an API server instead of manifests: of $KUBECONFIG, of the pod, or of "
+	  "~/.kube/config", 0, NULL },
+	{ "kubeconfig", "FILE", NULL, NULL, "the same, of this kubeconfig", 0, NULL },
+	{ "context", "NAME", "the current one", NULL, "the kubeconfig's context to use", 0, NULL },
+	{ "watch-namespace", "NAMESPACE", "all", NULL,
+	  "reads only this namespace; may be given several times", 0, NULL },
 	{ "run-dir", "DIR", "$RUNTIME_DIRECTORY, /run/tidegate as root, "
 			    "$XDG_RUNTIME_DIR/tidegate or /tmp/tidegate-UID otherwise", NULL,
 	  "where sockets, haproxy.cfg, maps and the last-good plan live", 0, NULL },
@@ -181,8 +188,7 @@ static struct app_options read_options(const struct cli *cli, const struct paths
 			    .group = cli_option(cli, "group"),
 			    .access_log = access_log != NULL,
 			    .log_target = access_log && *access_log ? access_log : "stdout" },
-		.paths = cli->args,
-		.path_count = cli->arg_count,
+		.sources = { .paths = cli->args, .path_count = cli->arg_count },
 		.state_dir = paths->state_dir,
 		.control = paths->control,
 		.metrics = cli_option(cli, "metrics"),
@@ -193,6 +199,30 @@ static struct app_options read_options(const struct cli *cli, const struct paths
 	};
 }
 
+/* namespaces: room for CLI_MAX_VALUES. */
+static bool read_sources(const struct cli *cli, struct sources_options *sources,
+			 const char **namespaces, struct error *err)
+{
+	sources->kube = (struct kube_options){ .kubeconfig = cli_option(cli, "kubeconfig"),
+					       .context = cli_option(cli, "context"),
+					       .namespaces = namespaces };
+	sources->kubernetes = cli_has(cli, "kubernetes") || sources->kube.kubeconfig;
+	for (size_t i = 0; i < cli->option_count; i++) {
+		if (strcmp(cli->options[i].row->name, "watch-namespace") == 0)
+			namespaces[sources->kube.namespace_count++] = cli->options[i].value;
+	}
+	if (sources->kubernetes && sources->path_count)
+		return error_set(err, ERR_SYNTAX, "objects come from an API server or from "
+						  "manifests, not from both: leave one out");
+	if (!sources->kubernetes && !sources->path_count)
+		return error_set(err, ERR_SYNTAX, "run needs a directory or file of manifests, "
+						  "or --kubernetes");
+	if (!sources->kubernetes && (sources->kube.context || sources->kube.namespace_count))
+		return error_set(err, ERR_SYNTAX, "--context and --watch-namespace go with "
+						  "--kubernetes");
+	return true;
+}
+
 static int run_run(const struct cli *cli)
 {
 	struct paths paths;
@@ -201,8 +231,10 @@ static int run_run(const struct cli *cli)
 	find_self(argv[0], paths.self);
 	find_directories(cli, &paths);
 	find_binaries(cli, &paths);
+	const char *namespaces[CLI_MAX_VALUES];
 	struct app_options options = read_options(cli, &paths);
-	if (!read_numbers(cli, &options.engine, &err)) {
+	if (!read_numbers(cli, &options.engine, &err) ||
+	    !read_sources(cli, &options.sources, namespaces, &err)) {
 		fprintf(stderr, "tidegate: %s\n", err.text);
 		return EXIT_USAGE;
 	}
@@ -212,18 +244,20 @@ static int run_run(const struct cli *cli)
 
 static const struct verb verb_run = {
 	.name = "run",
-	.args = "DIR|FILE...",
-	.usage = "follows manifests and runs HAProxy and the agent as they say",
+	.args = "[DIR|FILE...]",
+	.usage = "follows manifests or an API server, and runs HAProxy and the agent as they say",
 	.help = "Reads Gateway API manifests (YAML or JSON) from directories, with their "
 		"sub-directories, and files; starts HAProxy and the agent; and turns every later edit "
 		"into commands to the running HAProxy. HAProxy is reloaded only when listeners "
 		"change.\n\n"
+		"With --kubernetes or --kubeconfig the objects come from an API server instead, "
+		"listed and watched. While it is away, everything stays as it was.\n\n"
 		"A file that cannot be read keeps what it said before. When the manifests are missing "
 		"or broken at the start, the last-good plan of the run directory is served.\n\n"
 		"An example:\n\n"
 		"    tidegate run --run-dir /tmp/gate --metrics 127.0.0.1:9100 examples/quickstart",
 	.options = run_options,
-	.min_args = 1,
+	.min_args = 0,
 	.max_args = CLI_MAX_VALUES,
 	.run = run_run,
 };
@@ -314,7 +348,8 @@ static const struct option_row global_options[] = { OPTION_END };
 
 static const struct cli_section sections[] = {
 	{ "SIGNALS",
-	  "SIGHUP: looks at all files again, and accepts what they say even if it is nothing.\n\n"
+	  "SIGHUP: looks at all files again, and accepts what they say even if it is nothing. With an "
+	  "API server: tries at once what failed.\n\n"
 	  "SIGTERM, SIGINT: stops HAProxy and the agent once their requests have ended. A second one "
 	  "leaves at once.\n\n"
 	  "SIGUSR2: becomes the binary that is now at the path of tidegate, in the same process; "
@@ -326,6 +361,7 @@ static const struct cli_section sections[] = {
 	  "RUN_DIR/plan.last: the last-good plan.\n\n"
 	  "STATE_DIR/overrides.json: weights and drained servers set with tidectl." },
 	{ "ENVIRONMENT",
+	  "KUBECONFIG, KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT: where the API server is. "
 	  "RUNTIME_DIRECTORY, STATE_DIRECTORY, XDG_RUNTIME_DIR: default directories. NOTIFY_SOCKET, "
 	  "WATCHDOG_USEC: the service manager's." },
 	{ "EXIT STATUS", "0 stopped as asked, 1 failed, 2 wrong usage." },
@@ -336,8 +372,8 @@ static const struct program program = {
 	.name = "tidegate",
 	.section = "8",
 	.usage = "runs HAProxy as a Kubernetes Gateway API data plane",
-	.help = "Gateway API manifests in a directory become a running HAProxy, and every edit of "
-		"them becomes live commands to it.",
+	.help = "Gateway API objects in a directory or an API server become a running HAProxy, and "
+		"every edit of them becomes live commands to it.",
 	.options = global_options,
 	.verbs = verbs,
 	.sections = sections,

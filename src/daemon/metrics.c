@@ -122,13 +122,10 @@ static void object_metrics(const struct app *app, struct sb *out)
 	}
 }
 
-static void source_metrics(const struct app *app, struct sb *out)
+static void files_metrics(const struct files_source *source, struct sb *out)
 {
-	struct files_stats files = { 0 };
-	struct dns_stats dns;
-	if (app->files)
-		files_source_stats(app->files, &files);
-	dns_stats(app->dns, &dns);
+	struct files_stats files;
+	files_source_stats(source, &files);
 	number(out, "files", "gauge", "Files that are followed.", files.files);
 	number(out, "file_parses_total", "counter", "Files parsed.", files.parse_count);
 	number(out, "file_parse_failures_total", "counter", "Files that could not be parsed.",
@@ -136,6 +133,46 @@ static void source_metrics(const struct app *app, struct sb *out)
 	number(out, "unknown_objects", "gauge", "Objects of kinds that are not read.",
 	       files.unknown_objects);
 	number(out, "missing_paths", "gauge", "Named paths that are missing.", files.missing_paths);
+}
+
+static void kube_metrics(const struct kube_source *source, struct sb *out)
+{
+	struct kube_stats s;
+	kube_source_stats(source, &s);
+	number(out, "kube_watches", "gauge", "Resources of the API server that are watched.",
+	       s.watches);
+	number(out, "kube_lists_total", "counter", "Pages of lists asked for.", s.lists);
+	number(out, "kube_watch_requests_total", "counter", "Watches asked for.",
+	       s.watch_requests);
+	number(out, "kube_events_total", "counter", "Events of watches.", s.events);
+	number(out, "kube_requests_total", "counter", "Requests sent to the API server.",
+	       s.requests);
+	number(out, "kube_request_failures_total", "counter",
+	       "Requests that the API server did not answer.", s.failures);
+	number(out, "kube_connections_total", "counter", "Connections made to the API server.",
+	       s.connections);
+	number(out, "kube_received_bytes_total", "counter",
+	       "Bytes of answers of the API server.", s.bytes);
+	head(out, "kube_answers_total", "counter", "Answers of the API server by status.");
+	for (int i = 2; i < 6; i++)
+		sb_addf(out, "tidegate_kube_answers_total{code=\"%dxx\"} %llu\n", i,
+			(unsigned long long)s.answers[i]);
+}
+
+static void source_metrics(const struct app *app, struct sb *out)
+{
+	struct source_state state;
+	struct dns_stats dns;
+	if (app->sources.files)
+		files_metrics(app->sources.files, out);
+	if (app->sources.kube)
+		kube_metrics(app->sources.kube, out);
+	sources_state(&app->sources, &state);
+	number(out, "source_stale", "gauge", "1 while what the source said last may be old.",
+	       state.stale[0] != '\0');
+	head(out, "source_stale_seconds", "gauge", "For how long it has been so.");
+	sb_addf(out, "tidegate_source_stale_seconds %.3f\n", state.stale_s);
+	dns_stats(app->dns, &dns);
 	number(out, "dns_names", "gauge", "DNS names that are followed.", dns.names);
 	number(out, "dns_queries_total", "counter", "DNS queries.", dns.queries);
 	number(out, "dns_failures_total", "counter", "DNS queries without an answer.",

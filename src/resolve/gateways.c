@@ -16,6 +16,7 @@ static struct listener_scope scope_of(struct gateways_view *view, const struct g
 		.store = view->store,
 		.options = options,
 		.findings = &view->findings,
+		.view = view,
 		.gateway = gateway->object,
 	};
 }

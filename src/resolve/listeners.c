@@ -132,6 +132,18 @@ static void warn_validity(const struct listener_scope *scope, const struct objec
 				       what));
 }
 
+static void add_need(const struct listener_scope *scope, const struct object_ref *ref)
+{
+	struct gateways_view *view = scope->view;
+	view->needs = arena_grow(view->arena, view->needs, view->need_count, &view->need_capacity,
+				 sizeof(*view->needs));
+	view->needs[view->need_count++] = (struct need){
+		.kind = KIND_SECRET,
+		.ns = arena_str(view->arena, ref->ns),
+		.name = arena_str(view->arena, ref->name),
+	};
+}
+
 /* The Secret behind a certificateRef; NULL with what is wrong with it. */
 static const struct object *find_certificate(const struct listener_scope *scope,
 					     const struct object_ref *ref, const char **ret_reason,
@@ -157,6 +169,7 @@ static const struct object *find_certificate(const struct listener_scope *scope,
 				       STR_ARG(scope->gateway->meta.ns), STR_ARG(ref->name));
 		return NULL;
 	}
+	add_need(scope, ref);
 	const struct object *secret = store_get(scope->store, KIND_SECRET, ref->ns, ref->name);
 	if (!secret) {
 		*ret_text = arena_strf(arena, "There is no Secret " STR_FMT "/" STR_FMT ". Create "

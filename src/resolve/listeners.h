@@ -11,6 +11,7 @@ struct listener_scope {
 	const struct store *store;
 	const struct resolve_options *options;
 	struct findings *findings;
+	struct gateways_view *view; /* its needs grow */
 	const struct object *gateway;
 };
 

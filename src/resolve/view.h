@@ -40,6 +40,11 @@ struct resolve_options {
 	struct str controller_name; /* CONTROLLER_NAME unless a user changed it */
 };
 
+struct need { /* an object, there or not, whose change remakes the view */
+	enum kind kind;
+	struct str ns, name;
+};
+
 /* ---- Gateways ---- */
 
 struct certificate_view {
@@ -95,6 +100,8 @@ struct gateways_view {
 	size_t gateway_count;
 	struct class_view *classes; /* with our controllerName */
 	size_t class_count;
+	struct need *needs; /* Secrets that listeners refer to, and may; some twice */
+	size_t need_count, need_capacity;
 	struct findings findings;
 	const struct store *store; /* Namespaces, ReferenceGrants are read from it */
 };
@@ -148,11 +155,6 @@ struct rule_view {
 	size_t ref_count;
 	bool broken; /* a filter that cannot be honoured, or a bad regular expression: all its
 		      * requests get 500 */
-};
-
-struct need { /* an object, there or not, whose change remakes the view */
-	enum kind kind;
-	struct str ns, name;
 };
 
 struct route_view {

@@ -650,6 +650,33 @@ void files_source_stats(const struct files_source *source, struct files_stats *r
 	catalog_stats(source->catalog, ret_stats);
 }
 
+void files_source_state(const struct files_source *source, struct source_state *ret_state)
+{
+	*ret_state = (struct source_state){ .complete = source->stats.complete };
+}
+
+void files_source_doubt(const struct files_source *source, char *ret_why, size_t size)
+{
+	struct arena *arena = arena_new();
+	struct findings findings;
+	struct files_stats stats;
+	ret_why[0] = '\0';
+	findings_init(&findings, arena);
+	files_source_findings(source, &findings);
+	files_source_stats(source, &stats);
+	for (size_t i = 0; i < findings.count && !*ret_why; i++) {
+		const struct finding *f = &findings.items[i];
+		if (f->kind == KIND_NONE && f->severity == SEVERITY_ERROR)
+			snprintf(ret_why, size, STR_FMT ": " STR_FMT, STR_ARG(f->name),
+				 STR_ARG(f->text));
+	}
+	if (!*ret_why && stats.missing_paths)
+		snprintf(ret_why, size, "a named path is missing or cannot be read");
+	if (!*ret_why && stats.objects == 0)
+		snprintf(ret_why, size, "the manifests hold no objects (SIGHUP accepts that)");
+	arena_free(arena);
+}
+
 /* ---- Without a loop ---- */
 
 static void load_put(void *user, struct object *object)

@@ -16,19 +16,9 @@
 
 #include "model/finding.h"
 #include "model/store.h"
+#include "source/sink.h"
 
 struct ev_loop;
-
-/* Where a source delivers. Called from the loop, never from inside a files_*() call except
- * files_source_start(). */
-struct source_sink {
-	void *user;
-	void (*put)(void *user, struct object *object); /* takes ownership */
-	void (*remove)(void *user, enum kind kind, struct str ns, struct str name);
-	/* A batch of puts and removes is complete: make a pass now. Called at the end of the
-	 * first scan too, even when it found nothing. */
-	void (*settled)(void *user);
-};
 
 struct files_source;
 
@@ -57,6 +47,10 @@ struct files_stats {
 	bool complete;		/* the first scan is done */
 };
 void files_source_stats(const struct files_source *source, struct files_stats *ret_stats);
+/* Why what it has must not take the place of a last-good plan; "" when it may. */
+void files_source_doubt(const struct files_source *source, char *ret_why, size_t size);
+
+void files_source_state(const struct files_source *source, struct source_state *ret_state);
 
 /* Reads everything once into a store, without a loop (validate, plan, explain). False only
  * when a named path does not exist or cannot be read at all. */

@@ -96,10 +96,10 @@ class Server(ThreadingHTTPServer):
 class Origin:
     """An HTTP/1.1 origin on a port of its own."""
 
-    def __init__(self, name, port=0):
+    def __init__(self, name, port=0, address="127.0.0.1"):
         self.name = name
         self.requests = []
-        self.server = Server(("127.0.0.1", port), Handler)
+        self.server = Server((address, port), Handler)
         self.server.origin = self
         self.server.tidegate_sockets = set()
         self.port = self.server.server_address[1]

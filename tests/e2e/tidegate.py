@@ -134,12 +134,16 @@ class Tidegate:
         self.process = subprocess.Popen(
             [os.path.join(BUILD, "tidegate"), "run", "--run-dir", self.run_dir,
              "--haproxy", self.haproxy, "--agent", self.agent,
-             *self.options, self.dir],
+             *self.options, *self.source()],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         log.close()
         if ready:
             self.wait_ready()
         return self
+
+    def source(self):
+        """The arguments that say where the objects come from."""
+        return [self.dir]
 
     def wait_ready(self):
         def check():

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The Kubernetes source: objects of an API server, listed and watched.
+ *
+ * Watched as a whole (or in each of the named namespaces): GatewayClass, Gateway, HTTPRoute,
+ * ReferenceGrant, Namespace, Service, EndpointSlice, Backend. Secrets and ConfigMaps are watched
+ * one by one, and only those that kube_source_follow() names.
+ *
+ * While the API server is away everything stays as it was. A kind that the API server does not
+ * have, or does not let us read, is a finding; the others go on, and it is picked up when that
+ * changes. */
+#pragma once
+
+#include "model/finding.h"
+#include "resolve/view.h"
+#include "source/sink.h"
+
+struct ev_loop;
+struct kube_source;
+
+struct kube_options { /* copied */
+	const char *kubeconfig; /* NULL: see source/kubeconfig.h */
+	const char *context;	/* NULL: the current one */
+	const char *const *namespaces;
+	size_t namespace_count; /* 0: all */
+};
+
+/* NULL when no API server is configured, or not rightly. */
+struct kube_source *kube_source_new(struct ev_loop *loop, const struct kube_options *options,
+				    const struct source_sink *sink, struct error *err);
+void kube_source_free(struct kube_source *source); /* accepts NULL */
+
+void kube_source_start(struct kube_source *source);
+
+/* Tries what failed at once (SIGHUP). */
+void kube_source_hurry(struct kube_source *source);
+
+/* Reads one object again and delivers it (put(), then settled(), from the loop); nothing when it
+ * is not there any more. For overrides that are cleared. */
+void kube_source_redeliver(struct kube_source *source, enum kind kind, struct str ns,
+			   struct str name);
+
+/* The whole set of Secrets and ConfigMaps to follow; others are removed. Until new ones have
+ * been read (for at most 3 s) the state says `waiting`. */
+void kube_source_follow(struct kube_source *source, const struct need *needs, size_t count);
+
+/* Why what it has must not take the place of a last-good plan; "" when it may. */
+void kube_source_doubt(const struct kube_source *source, char *ret_why, size_t size);
+
+void kube_source_state(const struct kube_source *source, struct source_state *ret_state);
+void kube_source_findings(const struct kube_source *source, struct findings *findings);
+
+/* "https://10.0.0.1:6443, context dev of /root/.kube/config" */
+const char *kube_source_name(const struct kube_source *source);
+
+struct kube_stats {
+	uint64_t objects, watches, lists, watch_requests, events;
+	uint64_t requests, failures, answers[6]; /* see source/kube_client.h */
+	uint64_t connections, bytes;
+	bool away;
+};
+void kube_source_stats(const struct kube_source *source, struct kube_stats *ret_stats);

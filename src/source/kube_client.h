@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Requests to one API server: libcurl's multi interface in our loop, over one HTTP/2 connection
+ * where the server speaks it.
+ *
+ *   kube_get() ──► queue ──gate, rate──► running ──► body() ... ──► done()
+ *                            │
+ *        closed while the server is away: then one request at a time goes out to try, after a
+ *        pause that doubles up to 10 s; the first answer opens it
+ *
+ * So however many watches wait, a server that is away sees one attempt per pause, and one that
+ * comes back sees at most 100 requests at once and 50/s after that. A connection that is quiet
+ * is asked for a sign of life every 15 s, and given up with all that runs on it when none
+ * comes within 10 s. */
+#pragma once
+
+#include "source/kubeconfig.h"
+
+struct ev_loop;
+struct kube_client;
+struct kube_request;
+
+struct kube_answer {
+	int status;      /* of HTTP; 0: none, or it broke off; the text says why */
+	bool unanswered; /* not even a status came: the client tries again by itself */
+	struct str text; /* the server's own message, or ours */
+	int64_t retry_after_ms; /* 0: the server did not say */
+};
+
+struct kube_request_ops {
+	/* A part of the body of a 2xx. False with *err ends the request. May not call the client. */
+	bool (*body)(void *user, struct str bytes, struct error *err);
+	/* The end of it, also of the struct kube_request. */
+	void (*done)(void *user, const struct kube_answer *answer);
+};
+
+/* config is borrowed. changed() is called from the loop when the server goes away or comes
+ * back. NULL when libcurl cannot do it. */
+struct kube_client *kube_client_new(struct ev_loop *loop, const struct kubeconfig *config,
+				    void (*changed)(void *user), void *user, struct error *err);
+/* Requests that run are dropped without done(). Accepts NULL. */
+void kube_client_free(struct kube_client *client);
+
+/* GET of a path with its query; limit_s: how long it may take in all. Never calls back before
+ * it has returned. */
+struct kube_request *kube_get(struct kube_client *client, const char *path, unsigned limit_s,
+			      const struct kube_request_ops *ops, void *user);
+/* No callback comes any more. Accepts NULL. */
+void kube_cancel(struct kube_request *request);
+
+/* Why the server counts as away, and for how long; NULL: it does not. */
+const char *kube_client_away(const struct kube_client *client, double *ret_seconds);
+
+/* Tries at once, however long the pause still is. */
+void kube_client_hurry(struct kube_client *client);
+
+struct kube_client_stats {
+	uint64_t requests, failures; /* failures: no answer */
+	uint64_t answers[6];         /* by the first digit of the status */
+	uint64_t connections, bytes;
+};
+void kube_client_stats(const struct kube_client *client, struct kube_client_stats *ret_stats);
+
+/* A pause before attempt number `attempt` (0, 1, ...): doubles from base_ms up to max_ms, then
+ * is spread between a half and the whole of that. */
+int64_t kube_backoff_ms(unsigned attempt, int64_t base_ms, int64_t max_ms);

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "source/kube_objects.h"
+
+#include <json-c/json.h>
+
+#include "base/digest.h"
+#include "base/map.h"
+#include "base/sb.h"
+#include "decode/decode.h"
+
+enum { SUM_BYTES = 16 };
+
+struct entry {
+	unsigned char sum[SUM_BYTES]; /* of the text last seen, good or not */
+	uint64_t revision;	      /* resourceVersion as a number; 0: it is none */
+	unsigned round;		      /* the last list that had it */
+	bool delivered;
+	struct findings *notes; /* NULL: none; lives in its own arena */
+};
+
+struct kube_objects {
+	enum kind kind;
+	struct source_sink sink;
+	struct map *entries; /* "namespace/name" -> struct entry */
+	unsigned round;
+};
+
+struct kube_objects *kube_objects_new(enum kind kind, const struct source_sink *sink)
+{
+	struct kube_objects *objects = xcalloc(1, sizeof(*objects));
+	objects->kind = kind;
+	objects->sink = *sink;
+	objects->entries = map_new();
+	return objects;
+}
+
+static void drop_notes(struct entry *entry)
+{
+	if (entry->notes)
+		arena_free(entry->notes->arena);
+	entry->notes = NULL;
+}
+
+static void entry_free(void *value)
+{
+	drop_notes(value);
+	free(value);
+}
+
+void kube_objects_free(struct kube_objects *objects)
+{
+	if (!objects)
+		return;
+	map_free(objects->entries, entry_free);
+	free(objects);
+}
+
+/* ---- One object's text ---- */
+
+static struct str text_at(struct json_object *json, const char *name)
+{
+	struct json_object *value = NULL;
+	if (!json_object_is_type(json, json_type_object) ||
+	    !json_object_object_get_ex(json, name, &value) ||
+	    !json_object_is_type(value, json_type_string))
+		return STR_NONE;
+	return str_of(json_object_get_string(value));
+}
+
+static struct json_object *metadata_of(struct json_object *json)
+{
+	struct json_object *metadata = NULL;
+	json_object_object_get_ex(json, "metadata", &metadata);
+	return metadata;
+}
+
+/* "namespace/name"; false when there is not even a name. */
+static bool make_key(struct json_object *json, struct sb *sb)
+{
+	struct json_object *metadata = metadata_of(json);
+	struct str name = text_at(metadata, "name");
+	sb_init(sb, MAX_NAMESPACE_BYTES + MAX_NAME_BYTES + 2);
+	sb_add(sb, text_at(metadata, "namespace"));
+	sb_addc(sb, '/');
+	sb_add(sb, name);
+	return !str_empty(name) && sb_ok(sb, NULL);
+}
+
+/* Takes out what is not read, and digests the rest. */
+static void digest(struct json_object *json, unsigned char ret_sum[SUM_BYTES])
+{
+	static const char *const noise[] = { "managedFields", "annotations", "resourceVersion" };
+	struct json_object *metadata = metadata_of(json);
+	unsigned char raw[DIGEST_RAW_BYTES];
+	json_object_object_del(json, "status");
+	for (size_t i = 0; i < sizeof(noise) / sizeof(noise[0]); i++)
+		json_object_object_del(metadata, noise[i]);
+	digest_raw(str_of(json_object_to_json_string_ext(json, JSON_C_TO_STRING_PLAIN)), raw);
+	memcpy(ret_sum, raw, SUM_BYTES);
+}
+
+/* ---- Delivery ---- */
+
+static bool deliver(struct kube_objects *objects, struct entry *entry, struct json_object *json)
+{
+	struct arena *arena = arena_new();
+	struct findings *notes = arena_alloc(arena, sizeof(*notes));
+	struct decode_output out = { .object = NULL };
+	bool had_notes = entry->notes != NULL;
+	findings_init(notes, arena);
+	enum decode_result result = decode_object(json, STR_NONE, &out, notes);
+	drop_notes(entry);
+	if (notes->count)
+		entry->notes = notes;
+	else
+		arena_free(arena);
+	if (result != DECODE_OK)
+		return had_notes || entry->notes;
+	entry->delivered = true;
+	objects->sink.put(objects->sink.user, out.object);
+	return true;
+}
+
+static struct entry *entry_make(struct kube_objects *objects, struct str key)
+{
+	struct entry *entry = map_get(objects->entries, key);
+	if (!entry) {
+		entry = xcalloc(1, sizeof(*entry));
+		map_put(objects->entries, key, entry);
+	}
+	entry->round = objects->round;
+	return entry;
+}
+
+bool kube_objects_put(struct kube_objects *objects, struct json_object *json, bool again)
+{
+	struct sb key;
+	unsigned char sum[SUM_BYTES];
+	uint64_t revision = 0;
+	bool changed = false;
+	if (make_key(json, &key)) {
+		struct entry *entry = entry_make(objects, sb_str(&key));
+		str_u64(text_at(metadata_of(json), "resourceVersion"), UINT64_MAX, &revision);
+		digest(json, sum);
+		bool older = again && revision < entry->revision;
+		if (!older && (again || memcmp(sum, entry->sum, SUM_BYTES) != 0)) {
+			memcpy(entry->sum, sum, SUM_BYTES);
+			changed = deliver(objects, entry, json);
+		}
+		entry->revision = older ? entry->revision : revision;
+	}
+	sb_fini(&key);
+	return changed;
+}
+
+static bool drop(struct kube_objects *objects, struct str key)
+{
+	struct sb copy; /* the key is the entry's */
+	sb_init(&copy, key.n + 1);
+	sb_add(&copy, key);
+	struct entry *entry = map_del(objects->entries, key);
+	bool changed = entry && (entry->delivered || entry->notes);
+	if (entry && entry->delivered) {
+		struct str name = sb_str(&copy);
+		struct str ns = str_cut(&name, '/');
+		objects->sink.remove(objects->sink.user, objects->kind, ns, name);
+	}
+	if (entry)
+		entry_free(entry);
+	sb_fini(&copy);
+	return changed;
+}
+
+bool kube_objects_del(struct kube_objects *objects, struct json_object *json)
+{
+	struct sb key;
+	bool changed = make_key(json, &key) && drop(objects, sb_str(&key));
+	sb_fini(&key);
+	return changed;
+}
+
+/* ---- Lists ---- */
+
+void kube_objects_list_begins(struct kube_objects *objects)
+{
+	objects->round++;
+}
+
+static bool drop_others(struct kube_objects *objects, bool all)
+{
+	bool changed = false;
+	for (struct map_entry *e = map_first(objects->entries), *next; e; e = next) {
+		const struct entry *entry = map_value(e);
+		next = map_next(e);
+		if (all || entry->round != objects->round)
+			changed |= drop(objects, map_key(e));
+	}
+	return changed;
+}
+
+bool kube_objects_list_ends(struct kube_objects *objects)
+{
+	return drop_others(objects, false);
+}
+
+bool kube_objects_clear(struct kube_objects *objects)
+{
+	return drop_others(objects, true);
+}
+
+/* ---- Reports ---- */
+
+size_t kube_objects_count(const struct kube_objects *objects)
+{
+	return map_count(objects->entries);
+}
+
+void kube_objects_findings(const struct kube_objects *objects, struct findings *findings)
+{
+	for (struct map_entry *e = map_first(objects->entries); e; e = map_next(e)) {
+		const struct entry *entry = map_value(e);
+		for (size_t i = 0; entry->notes && i < entry->notes->count; i++)
+			findings_copy(findings, &entry->notes->items[i]);
+	}
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What one watch has seen: which objects are there, and which version of each is in force.
+ *
+ * Only a digest is kept of an object. It leaves out what other writers touch all the time and
+ * we never read (status, managedFields, annotations, resourceVersion), so that such writes
+ * cost nothing behind this point. An object that decode/ refuses leaves its last good version
+ * in force, with findings. */
+#pragma once
+
+#include "model/finding.h"
+#include "source/sink.h"
+
+struct json_object;
+struct kube_objects;
+
+struct kube_objects *kube_objects_new(enum kind kind, const struct source_sink *sink);
+void kube_objects_free(struct kube_objects *objects); /* removes nothing; accepts NULL */
+
+/* The object is there: json (borrowed, changed) is what it says now. True when something was
+ * delivered or a finding has changed. `again`: delivers it even if nothing changed. */
+bool kube_objects_put(struct kube_objects *objects, struct json_object *json, bool again);
+bool kube_objects_del(struct kube_objects *objects, struct json_object *json);
+
+/* Between the two, everything that is still there is put; what is not is removed by _ends. */
+void kube_objects_list_begins(struct kube_objects *objects);
+bool kube_objects_list_ends(struct kube_objects *objects);
+
+/* Removes everything. */
+bool kube_objects_clear(struct kube_objects *objects);
+
+size_t kube_objects_count(const struct kube_objects *objects);
+void kube_objects_findings(const struct kube_objects *objects, struct findings *findings);

@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "source/kube_watch.h"
+
+#include <bsd/stdlib.h>
+#include <ev.h>
+#include <json-c/json.h>
+
+#include "source/kube_json.h"
+
+enum {
+	PAGE_COUNT = 500,
+	LIST_LIMIT_S = 60,
+	WATCH_MIN_S = 300, /* the server ends a watch after so long, and up to twice that */
+	WATCH_GRACE_S = 30,
+	PAUSE_MIN_MS = 500,
+	PAUSE_MAX_MS = 30000,
+	MISSING_PAUSE_MS = 10000,
+	VERSION_BYTES = 128,
+	TEXT_BYTES = 512,
+};
+#define SOUND_S 5.0 /* a watch that lasted so long was a good one */
+
+struct kube_watch {
+	struct ev_loop *loop;
+	struct kube_client *client;
+	struct kube_resource resource;
+	const struct kube_watch_ops *ops;
+	void *user;
+	size_t version;		    /* into kind_table[].versions */
+	struct kube_request *request; /* NULL: the timer runs */
+	struct kube_json *parser;
+	ev_timer timer;
+	bool listing;	       /* or watching */
+	bool relist;	       /* the watch said that its version is too old */
+	unsigned attempt;
+	double started_s;      /* of the watch */
+	char resource_version[VERSION_BYTES]; /* "" while listing: not known yet */
+	char *next_page;	      /* the continue token; NULL: none */
+	enum kube_watch_state state;
+	char text[TEXT_BYTES];
+	struct kube_watch_stats stats;
+};
+
+static void start(struct kube_watch *watch);
+
+static void set_state(struct kube_watch *watch, enum kube_watch_state state, struct str text)
+{
+	bool same = watch->state == state && str_is(text, watch->text);
+	watch->state = state;
+	snprintf(watch->text, sizeof(watch->text), STR_FMT, STR_ARG(text));
+	if (!same)
+		watch->ops->changed(watch->user);
+}
+
+static void pause_for(struct kube_watch *watch, int64_t pause_ms)
+{
+	ev_timer_stop(watch->loop, &watch->timer);
+	ev_timer_set(&watch->timer, (double)pause_ms / 1000.0, 0);
+	ev_timer_start(watch->loop, &watch->timer);
+}
+
+static void back_off(struct kube_watch *watch, int64_t at_least_ms)
+{
+	int64_t pause_ms = kube_backoff_ms(watch->attempt++, PAUSE_MIN_MS, PAUSE_MAX_MS);
+	pause_for(watch, pause_ms > at_least_ms ? pause_ms : at_least_ms);
+}
+
+static void forget_page(struct kube_watch *watch)
+{
+	free(watch->next_page);
+	watch->next_page = NULL;
+}
+
+/* The next list starts over. */
+static void begin_list(struct kube_watch *watch)
+{
+	watch->listing = true;
+	watch->relist = false;
+	forget_page(watch);
+	watch->ops->list_begins(watch->user);
+}
+
+/* ---- What the objects' envelope says ---- */
+
+static const char *text_at(struct json_object *json, const char *name)
+{
+	struct json_object *value = NULL;
+	bool is_text = json_object_is_type(json, json_type_object) &&
+		       json_object_object_get_ex(json, name, &value) &&
+		       json_object_is_type(value, json_type_string);
+	return is_text ? json_object_get_string(value) : "";
+}
+
+static void keep_version(struct kube_watch *watch, struct json_object *metadata)
+{
+	const char *version = text_at(metadata, "resourceVersion");
+	if (*version && strlen(version) < VERSION_BYTES)
+		memcpy(watch->resource_version, version, strlen(version) + 1);
+}
+
+/* Items of the core kinds come without them. */
+static void add_envelope(const struct kube_watch *watch, struct json_object *json)
+{
+	const struct kind_info *info = &kind_table[watch->resource.kind];
+	char version[VERSION_BYTES];
+	snprintf(version, sizeof(version), "%s%s%s", info->group, *info->group ? "/" : "",
+		 kube_watch_version(watch));
+	if (!*text_at(json, "kind"))
+		json_object_object_add(json, "kind", json_object_new_string(info->name));
+	if (!*text_at(json, "apiVersion"))
+		json_object_object_add(json, "apiVersion", json_object_new_string(version));
+}
+
+static bool take_list_member(void *user, const char *member, struct json_object *json,
+			     struct error *err)
+{
+	struct kube_watch *watch = user;
+	(void)err;
+	if (strcmp(member, "items") == 0 && json_object_is_type(json, json_type_object)) {
+		add_envelope(watch, json);
+		watch->ops->object(watch->user, json);
+	} else if (strcmp(member, "metadata") == 0) {
+		const char *next = text_at(json, "continue");
+		keep_version(watch, json);
+		forget_page(watch);
+		if (*next)
+			watch->next_page = xstrndup(next, strlen(next));
+	}
+	return true;
+}
+
+/* An event of type ERROR holds a Status. */
+static bool take_error(struct kube_watch *watch, struct json_object *status, struct error *err)
+{
+	struct json_object *code = NULL;
+	bool has_code = json_object_is_type(status, json_type_object) &&
+			json_object_object_get_ex(status, "code", &code);
+	watch->relist = has_code && json_object_get_int(code) == 410;
+	return error_set(err, ERR_PROTO, "%s", text_at(status, "message"));
+}
+
+static bool take_event(void *user, const char *member, struct json_object *json, struct error *err)
+{
+	struct kube_watch *watch = user;
+	struct json_object *object = NULL, *metadata = NULL;
+	const char *type = text_at(json, "type");
+	(void)member;
+	if (!*type || !json_object_object_get_ex(json, "object", &object) ||
+	    !json_object_is_type(object, json_type_object))
+		return error_set(err, ERR_PROTO, "an event of the watch has no type or object");
+	if (strcmp(type, "ERROR") == 0)
+		return take_error(watch, object, err);
+	json_object_object_get_ex(object, "metadata", &metadata);
+	watch->stats.events++;
+	if (strcmp(type, "DELETED") == 0)
+		watch->ops->gone(watch->user, object);
+	else if (strcmp(type, "BOOKMARK") != 0)
+		watch->ops->object(watch->user, object);
+	keep_version(watch, metadata);
+	return true;
+}
+
+/* ---- Ends of requests ---- */
+
+static void missing(struct kube_watch *watch, const struct kube_answer *answer)
+{
+	if (kind_table[watch->resource.kind].versions[watch->version + 1]) {
+		watch->version++;
+		start(watch);
+		return;
+	}
+	watch->version = 0;
+	set_state(watch, KUBE_WATCH_MISSING, answer->text);
+	pause_for(watch, kube_backoff_ms(0, MISSING_PAUSE_MS, MISSING_PAUSE_MS));
+}
+
+static void end_page(struct kube_watch *watch)
+{
+	struct error err;
+	if (!kube_json_end(watch->parser, &err)) {
+		set_state(watch, KUBE_WATCH_FAILING, str_of(err.text));
+		back_off(watch, 0);
+		return;
+	}
+	if (!watch->next_page) {
+		watch->listing = false;
+		watch->ops->list_ends(watch->user);
+		set_state(watch, KUBE_WATCH_SYNCED, STR_NONE);
+	}
+	start(watch);
+}
+
+static void end_list(struct kube_watch *watch, const struct kube_answer *answer)
+{
+	switch (answer->status) {
+	case 200:
+		end_page(watch);
+		return;
+	case 403:
+		set_state(watch, KUBE_WATCH_FORBIDDEN, answer->text);
+		break;
+	case 404:
+		missing(watch, answer);
+		return;
+	case 410: /* the pages' version is too old by now */
+		begin_list(watch);
+		break;
+	default:
+		set_state(watch, KUBE_WATCH_FAILING, answer->text);
+	}
+	back_off(watch, answer->retry_after_ms);
+}
+
+/* A watch that ends as agreed, or with its connection, goes on at once; but not if it never
+ * lasts. */
+static void end_watch(struct kube_watch *watch, const struct kube_answer *answer)
+{
+	bool sound = ev_now(watch->loop) - watch->started_s >= SOUND_S;
+	bool ended = answer->status == 200 || answer->status == 0;
+	if (sound)
+		watch->attempt = 0;
+	if (watch->relist || answer->status == 410 || answer->status == 403 ||
+	    answer->status == 404)
+		begin_list(watch);
+	if (ended && watch->attempt == 0) {
+		watch->attempt = 1;
+		start(watch);
+	} else {
+		back_off(watch, answer->retry_after_ms);
+	}
+}
+
+static void on_done(void *user, const struct kube_answer *answer)
+{
+	struct kube_watch *watch = user;
+	watch->request = NULL;
+	if (answer->unanswered)
+		start(watch); /* the client holds it back */
+	else if (watch->listing)
+		end_list(watch, answer);
+	else
+		end_watch(watch, answer);
+}
+
+static bool on_body(void *user, struct str bytes, struct error *err)
+{
+	struct kube_watch *watch = user;
+	return kube_json_feed(watch->parser, bytes, err);
+}
+
+/* ---- Starts of requests ---- */
+
+void kube_path(struct sb *sb, enum kind kind, const char *version, const char *plural,
+	       struct str ns)
+{
+	const char *group = kind_table[kind].group;
+	sb_addf(sb, "%s%s/%s", *group ? "/apis/" : "/api", group, version);
+	if (!str_empty(ns))
+		sb_addf(sb, "/namespaces/" STR_FMT, STR_ARG(ns));
+	sb_addf(sb, "/%s", plural);
+}
+
+static void add_escaped(struct sb *sb, struct str text)
+{
+	for (size_t i = 0; i < text.n; i++) {
+		unsigned char c = (unsigned char)text.p[i];
+		bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+			     (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '.';
+		if (plain)
+			sb_addc(sb, (char)c);
+		else
+			sb_addf(sb, "%%%02X", (unsigned)c);
+	}
+}
+
+static unsigned add_query(struct kube_watch *watch, struct sb *sb)
+{
+	unsigned seconds = WATCH_MIN_S + arc4random_uniform(WATCH_MIN_S);
+	if (watch->listing) {
+		sb_addf(sb, "?limit=%d", PAGE_COUNT);
+		if (watch->next_page) {
+			sb_adds(sb, "&continue=");
+			add_escaped(sb, str_of(watch->next_page));
+		}
+	} else {
+		sb_addf(sb, "?watch=1&allowWatchBookmarks=true&timeoutSeconds=%u&resourceVersion=",
+			seconds);
+		add_escaped(sb, str_of(watch->resource_version));
+	}
+	if (!str_empty(watch->resource.name)) {
+		sb_adds(sb, "&fieldSelector=metadata.name%3D");
+		add_escaped(sb, watch->resource.name);
+	}
+	return watch->listing ? LIST_LIMIT_S : seconds + WATCH_GRACE_S;
+}
+
+/* The list's page, or the watch, that is due. */
+static void start(struct kube_watch *watch)
+{
+	static const struct kube_request_ops ops = { on_body, on_done };
+	struct sb path;
+	sb_init(&path, 64 * 1024);
+	kube_path(&path, watch->resource.kind, kube_watch_version(watch), watch->resource.plural,
+		  watch->resource.ns);
+	unsigned limit_s = add_query(watch, &path);
+	kube_json_free(watch->parser);
+	watch->parser = watch->listing ?
+				kube_json_new(KUBE_JSON_LIST, take_list_member, watch) :
+				kube_json_new(KUBE_JSON_VALUES, take_event, watch);
+	if (watch->listing)
+		watch->stats.lists++;
+	else
+		watch->stats.watches++;
+	watch->started_s = ev_now(watch->loop);
+	watch->request = kube_get(watch->client, sb_str(&path).p, limit_s, &ops, watch);
+	sb_fini(&path);
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)events;
+	start(timer->data);
+}
+
+void kube_watch_hurry(struct kube_watch *watch)
+{
+	if (!watch->request)
+		pause_for(watch, 0);
+}
+
+/* ---- Lifetime ---- */
+
+struct kube_watch *kube_watch_new(struct ev_loop *loop, struct kube_client *client,
+				  const struct kube_resource *resource,
+				  const struct kube_watch_ops *ops, void *user)
+{
+	struct kube_watch *watch = xcalloc(1, sizeof(*watch));
+	watch->loop = loop;
+	watch->client = client;
+	watch->resource = *resource;
+	watch->ops = ops;
+	watch->user = user;
+	ev_timer_init(&watch->timer, on_timer, 0, 0);
+	watch->timer.data = watch;
+	begin_list(watch);
+	start(watch);
+	return watch;
+}
+
+void kube_watch_free(struct kube_watch *watch)
+{
+	if (!watch)
+		return;
+	ev_timer_stop(watch->loop, &watch->timer);
+	kube_cancel(watch->request);
+	kube_json_free(watch->parser);
+	forget_page(watch);
+	free(watch);
+}
+
+enum kube_watch_state kube_watch_state(const struct kube_watch *watch)
+{
+	return watch->state;
+}
+
+const char *kube_watch_text(const struct kube_watch *watch)
+{
+	return watch->text;
+}
+
+const char *kube_watch_version(const struct kube_watch *watch)
+{
+	return kind_table[watch->resource.kind].versions[watch->version];
+}
+
+bool kube_watch_is_newest(const struct kube_watch *watch)
+{
+	return watch->version == 0;
+}
+
+void kube_watch_stats(const struct kube_watch *watch, struct kube_watch_stats *ret_stats)
+{
+	*ret_stats = watch->stats;
+}

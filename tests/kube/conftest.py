@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of the tests against a real API server (etcd and kube-apiserver of tests/cluster,
+without nodes). Real HAProxy serves what objects in it say. Environment as in tests/e2e."""
+import contextlib
+import os
+import socket
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+
+from apiserver import ApiServer, KubeGate  # noqa: E402
+import manifests as m  # noqa: E402
+import origins as o  # noqa: E402
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Puts the end of each involved controller's log beside a failure."""
+    report = (yield).get_result()
+    if report.failed:
+        for gate in item.funcargs.values():
+            if isinstance(gate, KubeGate):
+                report.sections.append(("tidegate's log", gate.log()[-4000:]))
+
+
+@pytest.fixture(scope="session")
+def origins():
+    servers = {name: o.Origin(name) for name in "ab"}
+    yield servers
+    for server in servers.values():
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def server(origins):
+    """An API server with the Gateway API, our class, and a Backend for each origin."""
+    with contextlib.closing(ApiServer()) as server:
+        server.apply(m.gateway_class(),
+                     *[m.backend(origin.name, origin.port) for origin in origins.values()])
+        yield server
+
+
+GROUPS = {
+    "/api/v1": ("services", "secrets"),
+    "/apis/discovery.k8s.io/v1": ("endpointslices",),
+    "/apis/gateway.networking.k8s.io/v1": ("gateways", "httproutes", "referencegrants"),
+}
+
+
+@pytest.fixture
+def ns(server, request):
+    """A namespace of the test's own, gone afterwards with its objects."""
+    name = request.node.name.replace("_", "-")[:60].strip("-")
+    server.apply(m.namespace(name))
+    yield name
+    for group, kinds in GROUPS.items():
+        for kind in kinds:
+            server.kubectl("delete", "--raw", "%s/namespaces/%s/%s" % (group, name, kind))
+    server.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def gate(server, tmp_path):
+    """A Tidegate for one test, not started yet."""
+    with contextlib.closing(KubeGate(tmp_path, server)) as gate:
+        yield gate
+        server.kubectl("delete", "gateways,httproutes", "--all", "-n", "default")
+
+
+@pytest.fixture(scope="session")
+def own_address():
+    """An address of this machine that is not loopback: an EndpointSlice may have no other."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("198.51.100.1", 9))  # sends nothing
+            return probe.getsockname()[0]
+        except OSError:
+            pytest.skip("this machine has no address but loopback")
