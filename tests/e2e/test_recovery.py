@@ -271,7 +271,7 @@ def test_orderly_stop_lets_requests_end(served):
     assert served.stop() == 0
     asking.join(PATIENCE_S)
     assert answer and answer[0].origin == "a"
-    assert not served.children()
+    assert not served.left_over()
 
 
 def test_last_good_survives_an_orderly_stop(served):
