@@ -233,12 +233,12 @@ static void read_fields(const struct stat_layout *layout, struct str line,
 	}
 }
 
-/* HAProxy's own name -> fields of its servers, keyed "backend/server". */
+/* Fields of HAProxy's servers, keyed "backend/server" as in the plan. */
 struct live_server {
 	struct str fields[STAT_COLUMN_COUNT];
 };
 
-static struct map *read_servers(struct arena *arena, struct str csv)
+static struct map *read_servers(const struct app *app, struct arena *arena, struct str csv)
 {
 	struct map *servers = map_new();
 	struct stat_layout layout = read_layout(str_cut(&csv, '\n'));
@@ -247,8 +247,8 @@ static struct map *read_servers(struct arena *arena, struct str csv)
 		read_fields(&layout, str_cut(&csv, '\n'), server->fields);
 		if (str_empty(server->fields[STAT_SVNAME]))
 			continue;
-		struct str key = arena_strf(arena, STR_FMT "/" STR_FMT,
-					    STR_ARG(server->fields[STAT_PXNAME]),
+		struct str backend = engine_backend_of(app->engine, server->fields[STAT_PXNAME]);
+		struct str key = arena_strf(arena, STR_FMT "/" STR_FMT, STR_ARG(backend),
 					    STR_ARG(server->fields[STAT_SVNAME]));
 		map_put(servers, key, server);
 	}
@@ -355,7 +355,7 @@ static void on_stat(void *user, struct str reply, const struct error *err)
 		call_fail(call, CALL_FAILED, "%s", err->text);
 		return;
 	}
-	struct map *live = read_servers(call_arena(call), reply);
+	struct map *live = read_servers(call_app(call), call_arena(call), reply);
 	struct report report;
 	report_init(&report, columns, sizeof(columns) / sizeof(columns[0]), call_format(call),
 		    call_colours(call), call_body(call));

@@ -532,6 +532,11 @@ const struct plan *engine_plan(const struct engine *engine)
 	return cache->plan;
 }
 
+struct str engine_backend_of(const struct engine *engine, struct str live_name)
+{
+	return state_backend_of(engine->state, live_name);
+}
+
 void engine_stats(const struct engine *engine, struct engine_stats *ret_stats)
 {
 	*ret_stats = engine->stats;

@@ -107,6 +107,8 @@ void engine_stop(struct engine *engine, enum engine_stop how);
 enum engine_state engine_state(const struct engine *engine);
 const struct haproxy_caps *engine_caps(const struct engine *engine); /* after start */
 const struct plan *engine_plan(const struct engine *engine); /* what it is to be */
+/* The backend of the plan behind a name in HAProxy (a spare has one of its own). */
+struct str engine_backend_of(const struct engine *engine, struct str live_name);
 
 struct engine_stats {
 	uint64_t updates, commands, command_failures, reloads, drift_found, drift_repaired,

@@ -60,6 +60,14 @@ def test_plan_is_the_text_form(told):
     assert not re.search("PRIVATE KEY", told.ctl("plan"))
 
 
+def test_backends_are_found_under_their_names_at_once(gate, origins):
+    """Before 3.4 a new one lives in a spare until the next reload."""
+    gate.apply("fresh", m.backend("fresh", origins["a"].port),
+               m.route("fresh", [m.rule("fresh")], hostnames=["fresh.test"]))
+    text = gate.ctl("backends")
+    assert "default:fresh.0" in text and "missing" not in text
+
+
 def test_diff_finds_what_was_typed_by_hand(told):
     assert "No differences" in eventually(lambda: "No differences" in told.ctl(
         "diff", check=False) and told.ctl("diff", check=False))
