@@ -223,7 +223,7 @@ static struct str failure_text(struct kube_request *request, int status, char te
 static void finish(struct kube_request *request, int status, const char *why)
 {
 	struct kube_client *client = request->client;
-	char text[TEXT_BYTES];
+	char text[TEXT_BYTES] = "";
 	struct kube_answer answer = { .status = status, .unanswered = !request->answered };
 	struct kube_request_ops ops = request->ops;
 	void *user = request->user;
