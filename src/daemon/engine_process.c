@@ -2,6 +2,8 @@
 /* HAProxy and the agent as processes: start, adopt, reload, restart, stop. */
 #include "daemon/engine_internal.h"
 
+#include "daemon/log.h"
+
 #include <signal.h>
 #include <unistd.h>
 
@@ -201,15 +203,18 @@ static void start_haproxy(struct engine *engine)
 	state_settle(engine->state);
 	engine_test_binds(engine);
 	struct arena *arena = arena_new();
+	struct str cfg = engine_path(engine, arena, "haproxy.cfg");
 	const char *const argv[] = {
 		engine->options.haproxy,
 		"-W",
 		"-S",
 		arena_strf(arena, "%s/master.sock,mode,600", engine->run_dir).p,
 		"-f",
-		engine_path(engine, arena, "haproxy.cfg").p,
+		cfg.p,
 		"-p",
 		engine_path(engine, arena, "haproxy.pid").p,
+		/* Or it has a line for each proxy of a worker that ends, each server we touch. */
+		log_level() < LOG_LEVEL_DEBUG ? "-q" : NULL,
 		NULL,
 	};
 	engine->operation = OP_START;
@@ -218,7 +223,7 @@ static void start_haproxy(struct engine *engine)
 	engine->adopting = false;
 	engine->hold_until_ms = 0;
 	engine->reload_wanted = false;
-	if (write_or_keep(engine, argv[5], &err) && process_start(engine->haproxy, argv, &err)) {
+	if (write_or_keep(engine, cfg.p, &err) && process_start(engine->haproxy, argv, &err)) {
 		engine->stats.haproxy_pid = (int)process_pid(engine->haproxy);
 		engine->deadline_ms = engine_now_ms() + START_TIMEOUT_MS;
 		engine->sequence_sent = engine->sequence;
