@@ -204,6 +204,9 @@ static void start_haproxy(struct engine *engine)
 	engine_test_binds(engine);
 	struct arena *arena = arena_new();
 	struct str cfg = engine_path(engine, arena, "haproxy.cfg");
+	/* Else it has a line for each proxy of a worker that ends, each server we touch. But quiet,
+	   it closes its output, where the access log may go. */
+	const bool quiet = log_level() < LOG_LEVEL_DEBUG && !engine->options.access_log;
 	const char *const argv[] = {
 		engine->options.haproxy,
 		"-W",
@@ -213,8 +216,7 @@ static void start_haproxy(struct engine *engine)
 		cfg.p,
 		"-p",
 		engine_path(engine, arena, "haproxy.pid").p,
-		/* Or it has a line for each proxy of a worker that ends, each server we touch. */
-		log_level() < LOG_LEVEL_DEBUG ? "-q" : NULL,
+		quiet ? "-q" : NULL,
 		NULL,
 	};
 	engine->operation = OP_START;

@@ -3,6 +3,7 @@
 #include "daemon/app.h"
 #include "daemon/cli.h"
 #include "daemon/log.h"
+#include "daemon/privileges.h"
 #include "daemon/report.h"
 
 #include <errno.h>
@@ -239,6 +240,10 @@ static int run_run(const struct cli *cli)
 		return EXIT_USAGE;
 	}
 	setup_log(cli);
+	if (!privileges_drop(&err)) {
+		fprintf(stderr, "tidegate: %s\n", err.text);
+		return EXIT_FAILURE;
+	}
 	return app_run(&options);
 }
 

@@ -76,8 +76,8 @@ def test_endless_line_and_binary(gate):
         with open(gate.path("binary.new"), "wb") as out:
             out.write(random.Random(1).randbytes(3 * MIB))
         os.rename(gate.path("binary.new"), gate.path("binary.yaml"))
-        eventually(lambda: sum(row["reason"] in ("ParseFailed", "Unreadable")
-                               for row in gate.ctl_json("findings")) >= 3)
+        eventually(lambda: sorted(row["reason"] for row in gate.ctl_json("findings"))
+                   == ["ParseFailed", "ParseFailed", "TooLarge"])
         assert latency(gate, 1) < 2
     traffic.verify()
 
