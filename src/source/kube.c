@@ -5,6 +5,7 @@
  */
 #include "source/kube.h"
 
+#include <bsd/sys/queue.h>
 #include <ev.h>
 #include <json-c/json.h>
 #include <time.h>
@@ -60,7 +61,7 @@ struct unit {
 
 /* An object that is read again. */
 struct refetch {
-	struct refetch *next;
+	TAILQ_ENTRY(refetch) link;
 	struct kube_source *source;
 	struct unit *unit;
 	struct kube_request *request; /* NULL: the timer runs */
@@ -78,7 +79,7 @@ struct kube_source {
 	size_t namespace_count;
 	struct map *units;	/* those of whole kinds, by "plural/namespace" */
 	struct map *followed;	/* those of one object, by "plural/namespace/name" */
-	struct refetch *refetches;
+	TAILQ_HEAD(refetch_list, refetch) refetches;
 	ev_timer settle, wait;
 	int64_t first_change_ms; /* 0: nothing to settle */
 	bool complete;
@@ -337,10 +338,7 @@ void kube_source_follow(struct kube_source *source, const struct need *needs, si
 
 static void refetch_free(struct refetch *refetch)
 {
-	struct refetch **link = &refetch->source->refetches;
-	while (*link != refetch)
-		link = &(*link)->next;
-	*link = refetch->next;
+	TAILQ_REMOVE(&refetch->source->refetches, refetch, link);
 	ev_timer_stop(refetch->source->loop, &refetch->timer);
 	kube_cancel(refetch->request);
 	kube_json_free(refetch->parser);
@@ -427,8 +425,7 @@ void kube_source_redeliver(struct kube_source *source, enum kind kind, struct st
 	refetch->path = sb_take(&path, NULL);
 	refetch->source = source;
 	refetch->unit = unit;
-	refetch->next = source->refetches;
-	source->refetches = refetch;
+	TAILQ_INSERT_TAIL(&source->refetches, refetch, link);
 	ev_timer_init(&refetch->timer, on_refetch_timer, 0, 0);
 	refetch->timer.data = refetch;
 	refetch_start(refetch);
@@ -614,6 +611,7 @@ struct kube_source *kube_source_new(struct ev_loop *loop, const struct kube_opti
 	source->sink = *sink;
 	source->units = map_new();
 	source->followed = map_new();
+	TAILQ_INIT(&source->refetches);
 	copy_namespaces(source, options);
 	ev_timer_init(&source->settle, on_settle, 0, 0);
 	ev_timer_init(&source->wait, on_wait, 0, 0);
@@ -635,8 +633,9 @@ void kube_source_free(struct kube_source *source)
 {
 	if (!source)
 		return;
-	while (source->refetches)
-		refetch_free(source->refetches);
+	struct refetch *refetch, *next;
+	TAILQ_FOREACH_SAFE(refetch, &source->refetches, link, next)
+		refetch_free(refetch);
 	map_free(source->followed, unit_free);
 	map_free(source->units, unit_free);
 	kube_client_free(source->client);

@@ -19,6 +19,8 @@ enum {
 	MAX_UNANSWERED = 20,
 	MAX_STREAMS = 100, /* of one connection; an API server allows as many by default */
 	CONNECT_LIMIT_S = 10,
+	ANSWER_LIMIT_S = 30,	/* until a status comes */
+	RETRY_AFTER_MAX_S = 60, /* whatever a server says */
 	PULSE_LIMIT_S = 10,
 	STATUS_BYTES = 64 * 1024, /* of the body of an answer that is not 2xx */
 	TEXT_BYTES = 512,
@@ -38,6 +40,7 @@ struct kube_request {
 	struct curl_slist *headers;
 	struct sb status_body;
 	struct error err; /* of body() */
+	double started_s;
 	bool answered;    /* a status has come */
 };
 
@@ -215,6 +218,8 @@ static struct str failure_text(struct kube_request *request, int status, char te
 		snprintf(text, TEXT_BYTES, "HTTP status %d", status);
 	json_object_put(json);
 	curl_easy_getinfo(request->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
+	if (retry_after_s > RETRY_AFTER_MAX_S)
+		retry_after_s = RETRY_AFTER_MAX_S;
 	*ret_retry_after_ms = retry_after_s > 0 ? (int64_t)retry_after_s * 1000 : 0;
 	return str_of(text);
 }
@@ -444,6 +449,7 @@ static void start_request(struct kube_request *request, const struct kube_creden
 	TAILQ_REMOVE(&client->queue, request, link);
 	request->easy = make_easy(request, credential);
 	TAILQ_INSERT_TAIL(&client->running, request, link);
+	request->started_s = now_s();
 	client->unanswered++;
 	client->stats.requests++;
 	curl_multi_add_handle(client->multi, request->easy);
@@ -499,6 +505,12 @@ static void on_gate(struct ev_loop *loop, ev_timer *timer, int events)
 	pump(timer->data);
 }
 
+static void pump_later(struct kube_client *client)
+{
+	if (!ev_is_active(&client->gate))
+		ev_feed_event(client->loop, &client->gate, EV_TIMER);
+}
+
 static void on_credential(void *user, const char *why)
 {
 	struct kube_client *client = user;
@@ -528,16 +540,17 @@ struct kube_request *kube_get(struct kube_client *client, const char *path, unsi
 			      const struct kube_request_ops *ops, void *user)
 {
 	struct kube_request *request = enqueue(client, path, limit_s, ops, user);
-	/* From the loop: the caller has not stored the request yet. */
-	if (!ev_is_active(&client->gate) && !client->away)
-		ev_feed_event(client->loop, &client->gate, EV_TIMER);
+	pump_later(client); /* the caller has not stored the request yet */
 	return request;
 }
 
 void kube_cancel(struct kube_request *request)
 {
-	if (request)
-		request_free(request);
+	if (!request)
+		return;
+	struct kube_client *client = request->client;
+	request_free(request);
+	pump_later(client); /* it may have been the one that others waited for */
 }
 
 /* ---- Signs of life ---- */
@@ -545,14 +558,14 @@ void kube_cancel(struct kube_request *request)
 /* All that runs is given up, connections too: HTTP/2 would go on using the one that hangs. */
 static void reset_connections(struct kube_client *client)
 {
-	struct kube_request *request;
+	struct kube_request *request, *next;
 	struct error err;
 	char why[TEXT_BYTES];
 	snprintf(why, sizeof(why), "%s does not answer: the connection hangs",
 		 client->config->server.p);
 	client->hung = false;
 	go_away(client, why, 0);
-	while ((request = TAILQ_FIRST(&client->running)))
+	TAILQ_FOREACH_SAFE(request, &client->running, link, next)
 		finish(request, 0, why);
 	client->hung = false;
 	curl_multi_cleanup(client->multi);
@@ -566,6 +579,17 @@ static void on_probe_done(void *user, const struct kube_answer *answer)
 	client->hung = answer->unanswered;
 }
 
+/* A server may take requests and never answer them. */
+static void drop_unanswered(struct kube_client *client)
+{
+	struct kube_request *request, *next;
+	char why[TEXT_BYTES];
+	snprintf(why, sizeof(why), "%s does not answer", client->config->server.p);
+	TAILQ_FOREACH_SAFE(request, &client->running, link, next)
+		if (!request->answered && now_s() - request->started_s > ANSWER_LIMIT_S)
+			finish(request, 0, why);
+}
+
 static void on_pulse(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	static const struct kube_request_ops ops = { NULL, on_probe_done };
@@ -574,6 +598,7 @@ static void on_pulse(struct ev_loop *loop, ev_timer *timer, int events)
 	struct error err;
 	(void)loop;
 	(void)events;
+	drop_unanswered(client);
 	if (TAILQ_EMPTY(&client->running) || client->away || client->probe ||
 	    now_s() - client->heard_s < PULSE_S ||
 	    kube_auth_get(client->auth, &credential, &err) != KUBE_AUTH_READY)
@@ -653,9 +678,10 @@ void kube_client_free(struct kube_client *client)
 {
 	if (!client)
 		return;
-	for (struct kube_request *request; (request = TAILQ_FIRST(&client->running));)
+	struct kube_request *request, *next;
+	TAILQ_FOREACH_SAFE(request, &client->running, link, next)
 		request_free(request);
-	for (struct kube_request *request; (request = TAILQ_FIRST(&client->queue));)
+	TAILQ_FOREACH_SAFE(request, &client->queue, link, next)
 		request_free(request);
 	curl_multi_cleanup(client->multi);
 	ev_timer_stop(client->loop, &client->curl_timer);

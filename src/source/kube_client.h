@@ -29,7 +29,7 @@ struct kube_answer {
 struct kube_request_ops {
 	/* A part of the body of a 2xx. False with *err ends the request. May not call the client. */
 	bool (*body)(void *user, struct str bytes, struct error *err);
-	/* The end of it, also of the struct kube_request. */
+	/* The end of it, also of the struct kube_request. May not cancel others. */
 	void (*done)(void *user, const struct kube_answer *answer);
 };
 

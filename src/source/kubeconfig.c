@@ -325,7 +325,7 @@ static bool load_files(const struct str *paths, size_t count, const char *contex
 		       struct kubeconfig *ret_config, struct error *err)
 {
 	struct config_files files = { .count = 0 };
-	struct error missing = { .code = ERR_NONE }, why;
+	struct error missing = { .code = ERR_NONE }, why = missing;
 	bool ok = true;
 	for (size_t i = 0; i < count && ok; i++) {
 		ok = add_file(&files, paths[i].p, &why);

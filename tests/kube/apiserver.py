@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -115,7 +116,9 @@ class ApiServer:
         return self.cluster.processes.pid("kube-apiserver")
 
     def kill(self):
+        """All of it: its last thread, which holds the port, may outlive its first."""
         self.cluster.processes.kill("kube-apiserver", signal.SIGKILL)
+        eventually(lambda: socket.create_server(("127.0.0.1", self.port)).close() or True)
 
     def restart(self):
         self.cluster.processes.start_again("kube-apiserver")
@@ -156,6 +159,11 @@ class KubeGate(Tidegate):
         super().__init__(base, *options, **more)
         self.server = server
         self.kubeconfig = kubeconfig or server.cluster.kubeconfig
+
+    def log_in(self, user):
+        """Reads as another user than the administrator."""
+        self.kubeconfig = self.server.user_kubeconfig(
+            os.path.join(self.base, "user.kubeconfig"), user)
 
     def source(self):
         return ["--kubeconfig", self.kubeconfig]

@@ -161,8 +161,7 @@ def test_only_referenced_secrets(gate, server, ns):
         server.apply(m.tls_secret(name, ns=ns, pem=pem))
     server.account("secrets", {"apiGroups": ["*"], "resources": ["*"],
                                "verbs": ["get", "list", "watch"]})
-    gate.kubeconfig = server.user_kubeconfig(gate.path("user.kubeconfig"),
-                                             {"token": server.token("secrets")})
+    gate.log_in({"token": server.token("secrets")})
     parents = [m.parent(namespace=ns)]
     server.apply(gateway(gate, m.listener("https", gate.port, certs=["used"]), ns=ns),
                  m.route("tls", [m.rule("a")], parents=parents))

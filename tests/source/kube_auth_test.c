@@ -51,6 +51,7 @@ static void write_file(struct fixture *f, const char *name, mode_t mode, const c
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
+	assert_non_null(f);
 	f->loop = ev_default_loop(0);
 	f->config.arena = arena_new();
 	f->config.server = STR("https://10.0.0.1:6443");

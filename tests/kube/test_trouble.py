@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An API server that is away, forgets, hangs, refuses, or lacks what we read: traffic is as it
+was, and what can be read is."""
+import contextlib
+import json
+import os
+import signal
+import time
+
+import pytest
+
+import manifests as m
+from apiserver import ApiServer, KubeGate
+from load import Load
+from test_objects import expect, gateway
+from tidegate import eventually
+
+READ = ["get", "list", "watch"]
+GATEWAY_API = {"apiGroups": ["gateway.networking.k8s.io"], "verbs": READ,
+               "resources": ["gatewayclasses", "gateways", "httproutes"]}
+GRANTS = {"apiGroups": ["gateway.networking.k8s.io"], "verbs": READ,
+          "resources": ["referencegrants"]}
+CORE = {"apiGroups": [""], "resources": ["namespaces", "services"], "verbs": READ}
+SLICES = {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": READ}
+BACKENDS = {"apiGroups": ["tidegate.io"], "resources": ["backends"], "verbs": READ}
+ALL = [GATEWAY_API, GRANTS, CORE, SLICES, BACKENDS]
+
+
+@pytest.fixture(scope="module")
+def mortal(origins):
+    """An API server to kill; it knows no Gateway API at first."""
+    with contextlib.closing(ApiServer(gateway_api=False)) as server:
+        yield server
+
+
+@pytest.fixture
+def doomed(mortal, tmp_path):
+    with contextlib.closing(KubeGate(tmp_path, mortal)) as gate:
+        yield gate
+
+
+def base(server, gate, origins):
+    server.apply(m.gateway_class(), gateway(gate),
+                 *[m.backend(origin.name, origin.port) for origin in origins.values()])
+
+
+def requests(gate):
+    return gate.metrics()["tidegate_kube_requests_total"]
+
+
+# ---- what is not there, at first (before the tests that need it: they use the same server) ----
+
+def test_definitions_appear_later(mortal, doomed, origins):
+    doomed.start()
+    missing = doomed.expect_finding("HTTPRoute", "NoSuchResource")
+    assert "Gateway API CRDs" in missing["text"]
+    assert doomed.expect_finding("Backend", "NoSuchResource")["severity"] == "info"
+    assert not doomed.stale()
+    mortal.install()
+    base(mortal, doomed, origins)
+    mortal.apply(m.route("later", [m.rule("a")], hostnames=["later.test"]))
+    expect(doomed, "a", host="later.test")
+    doomed.expect_no_finding("HTTPRoute", "NoSuchResource")
+    doomed.expect_no_finding("Backend", "NoSuchResource")
+
+
+def test_older_definitions(mortal, doomed, origins):
+    """ReferenceGrants of a server that has only v1beta1."""
+    base(mortal, doomed, origins)
+    def serve_v1(served):
+        mortal.kubectl("patch", "crd", "referencegrants.gateway.networking.k8s.io",
+                       "--type=json", "-p", json.dumps([
+                           {"op": "test", "path": "/spec/versions/0/name", "value": "v1"},
+                           {"op": "replace", "path": "/spec/versions/0/served",
+                            "value": served}]))
+    serve_v1(False)
+    try:
+        mortal.apply(m.namespace("other"), m.grant("g", "default", "other"))
+        doomed.start()
+        assert "v1beta1" in doomed.expect_finding("ReferenceGrant", "OlderVersion")["text"]
+        assert doomed.metrics()['tidegate_objects{kind="ReferenceGrant"}'] == 1
+    finally:
+        serve_v1(True)
+
+
+# ---- away ----
+
+def test_away_and_back(mortal, doomed, origins):
+    base(mortal, doomed, origins)
+    mortal.apply(m.route("away", [m.rule("a")], hostnames=["away.test"]),
+                 m.route("gone", [m.rule("a")], hostnames=["gone.test"]))
+    doomed.start()
+    expect(doomed, "a", host="gone.test")
+    with Load(doomed.port, "away.test") as load:
+        mortal.kill()
+        eventually(doomed.stale)
+        begin, before = time.monotonic(), requests(doomed)
+        assert "Stale:" in doomed.ctl("status")
+        assert doomed.control("/readyz").status == 200
+        time.sleep(20)
+        rate = (requests(doomed) - before) / (time.monotonic() - begin)
+        assert rate < 1, "requests/s to a server that is away"
+        assert doomed.metrics()["tidegate_source_stale"] == 1
+        assert doomed.metrics()["tidegate_source_stale_seconds"] >= 20
+        mortal.restart()
+        mortal.apply(m.route("away", [m.rule("b")], hostnames=["away.test"]))
+        mortal.delete("httproute", "gone")
+        eventually(lambda: load.seen.get("b"), timeout=60)
+        expect(doomed, 404, host="gone.test")
+        eventually(lambda: not doomed.stale())
+    assert not load.failures and load.count > 100
+    print("requests/s while away: %.2f" % rate)
+
+
+def test_last_good_while_away(mortal, doomed, origins):
+    """A restart of ours while the server is away serves what was served before."""
+    base(mortal, doomed, origins)
+    mortal.apply(m.route("kept", [m.rule("a")], hostnames=["kept.test"]))
+    doomed.start()
+    expect(doomed, "a", host="kept.test")
+    doomed.stop()
+    mortal.kill()
+    try:
+        doomed.start()
+        expect(doomed, "a", host="kept.test")
+        eventually(doomed.stale)
+        assert not doomed.status()["source"]["complete"]
+    finally:
+        mortal.restart()
+    mortal.apply(m.route("kept", [m.rule("b")], hostnames=["kept.test"]))
+    expect(doomed, "b", host="kept.test")
+
+
+def test_history_is_gone(mortal, doomed, origins):
+    """Versions that were compacted (410): lists again, and loses nothing on the way."""
+    base(mortal, doomed, origins)
+    mortal.apply(m.route("stays", [m.rule("a")], hostnames=["stays.test"]),
+                 m.route("goes", [m.rule("a")], hostnames=["goes.test"]),
+                 m.route("turns", [m.rule("a")], hostnames=["turns.test"]))
+    doomed.start()
+    expect(doomed, "a", host="turns.test")
+    lists = doomed.metrics()["tidegate_kube_lists_total"]
+    with Load(doomed.port, "stays.test") as load:
+        os.kill(doomed.process.pid, signal.SIGSTOP)  # SIGSTOP: it sees none of this
+        try:
+            mortal.delete("httproute", "goes")
+            mortal.apply(m.route("turns", [m.rule("b")], hostnames=["turns.test"]))
+            mortal.kill()
+            mortal.compact()
+            mortal.restart()
+        finally:
+            os.kill(doomed.process.pid, signal.SIGCONT)
+        eventually(lambda: doomed.get("/", host="turns.test").origin == "b", timeout=60)
+        expect(doomed, 404, host="goes.test")
+        assert doomed.metrics()["tidegate_kube_lists_total"] > lists
+    assert not load.failures and load.count > 100
+
+
+def test_hanging(mortal, doomed, origins):
+    """Connections stay open, but nobody answers."""
+    base(mortal, doomed, origins)
+    mortal.apply(m.route("hang", [m.rule("a")], hostnames=["hang.test"]))
+    doomed.start()
+    expect(doomed, "a", host="hang.test")
+    with mortal.frozen():
+        eventually(doomed.stale, timeout=45)
+        assert doomed.get("/", host="hang.test").origin == "a"
+    mortal.wait()
+    mortal.apply(m.route("hang", [m.rule("b")], hostnames=["hang.test"]))
+    eventually(lambda: doomed.get("/", host="hang.test").origin == "b", timeout=40)
+    eventually(lambda: not doomed.stale())
+
+
+# ---- rights ----
+
+def test_forbidden_kind(server, gate):
+    server.account("limited", GATEWAY_API, CORE, SLICES, BACKENDS)
+    gate.log_in({"token": server.token("limited")})
+    server.apply(gateway(gate), m.route("limited", [m.rule("a")]))
+    gate.start()
+    expect(gate, "a")
+    text = gate.expect_finding("ReferenceGrant", "Forbidden")["text"]
+    assert "list and watch" in text and "referencegrants" in text
+    assert "system:serviceaccount:default:limited" in text
+    server.allow("limited", *ALL)
+    gate.expect_no_finding("ReferenceGrant", "Forbidden")
+
+
+def test_token_rotates(server, gate):
+    """The kubelet replaces the token's file; the old token is worth nothing any more."""
+    for name in ("first", "second"):
+        server.account(name, *ALL)
+    token = os.path.join(gate.base, "token")
+    gate.log_in({"tokenFile": token})
+    with open(token, "w", encoding="ascii") as out:
+        out.write(server.token("first"))
+    server.apply(gateway(gate), m.route("token", [m.rule("a")]))
+    gate.start()
+    expect(gate, "a")
+    server.delete("serviceaccount", "first")
+    with open(token + ".new", "w", encoding="ascii") as out:
+        out.write(server.token("second") + "\n")
+    os.rename(token + ".new", token)
+    assert not server.audit(":second")
+    # The watches that run go on; the next request of any kind needs the new token.
+    gate.ctl("weights", "default/token", "a=1")
+    gate.ctl("weights", "default/token", "--clear")
+    eventually(lambda: server.audit(":second"))
+    server.apply(m.route("token", [m.rule("b")]))
+    expect(gate, "b")
+
+
+def test_exec_plugin(server, gate):
+    server.account("plugged", *ALL)
+    plugin = os.path.join(gate.base, "plugin")
+    with open(plugin, "w", encoding="ascii") as out:
+        out.write("#!/bin/sh\necho '{\"apiVersion\": \"client.authentication.k8s.io/v1\","
+                  " \"kind\": \"ExecCredential\", \"status\": {\"token\": \"%s\"}}'\n"
+                  % server.token("plugged"))
+    os.chmod(plugin, 0o755)
+    gate.log_in({"exec": {
+        "apiVersion": "client.authentication.k8s.io/v1", "command": plugin,
+        "interactiveMode": "Never"}})
+    server.apply(gateway(gate), m.route("plugged", [m.rule("a")]))
+    gate.start()
+    expect(gate, "a")
+    assert server.audit(":plugged")
+
+
+def test_wrong_token(server, gate):
+    """Nobody is let in: said, and not asked again and again."""
+    gate.log_in({"token": "wrong"})
+    gate.start(ready=False)
+    eventually(lambda: gate.control("/readyz").status == 503)
+    eventually(gate.stale)
+    assert "Unauthorized" in gate.status()["source"]["why"]
+    before = requests(gate)
+    time.sleep(10)
+    assert requests(gate) - before <= 10
