@@ -215,8 +215,6 @@ static void follow_hosts(struct app *app)
 	struct str *hosts = compiler_hosts(app->compiler, arena, &count);
 	dns_follow(app->dns, hosts, count);
 	arena_free(arena);
-	const struct gateways_view *gateways = compiler_gateways(app->compiler);
-	sources_follow(&app->sources, gateways->needs, gateways->need_count);
 }
 
 static struct changes *make_pass(struct app *app)
@@ -235,6 +233,10 @@ static struct changes *make_pass(struct app *app)
 
 	if (compiler_hosts_changed(app->compiler))
 		follow_hosts(app);
+	if (compiler_needs_changed(app->compiler)) {
+		const struct gateways_view *gateways = compiler_gateways(app->compiler);
+		sources_follow(&app->sources, gateways->needs, gateways->need_count);
+	}
 	return changes;
 }
 

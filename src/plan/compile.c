@@ -37,7 +37,7 @@ struct compiler {
 	struct map *slices; /* "ns/name" of an EndpointSlice -> its Service's name */
 
 	/* Marks. Values of the maps mean nothing. */
-	bool all_dirty, gateways_dirty;
+	bool all_dirty, gateways_dirty, needs_changed;
 	struct map *dirty_routes; /* "ns/name" */
 	struct map *dirty_needs;  /* "kind/ns/name" */
 };
@@ -435,6 +435,7 @@ static void pass_gateways(struct compiler *compiler, const struct compile_option
 	gateways_emit(&emit, compiler->gateways);
 	emit_end(&emit, &compiler->gateway_entries, &compiler->gateway_findings);
 	hosts_reset(compiler->hosts, compiler->gateways);
+	compiler->needs_changed = true;
 	routes_merge(compiler, true);
 	gateways_free(old);
 }
@@ -477,6 +478,13 @@ struct changes *compile_pass(struct compiler *compiler, const struct compile_opt
 struct plan *compiler_plan(const struct compiler *compiler)
 {
 	return entry_set_plan(compiler->set);
+}
+
+bool compiler_needs_changed(struct compiler *compiler)
+{
+	bool changed = compiler->needs_changed;
+	compiler->needs_changed = false;
+	return changed;
 }
 
 const struct gateways_view *compiler_gateways(const struct compiler *compiler)

@@ -39,6 +39,7 @@ struct plan *compiler_plan(const struct compiler *compiler);
 
 /* The current views; valid until the next pass. */
 const struct gateways_view *compiler_gateways(const struct compiler *compiler);
+bool compiler_needs_changed(struct compiler *compiler); /* the view's, since the last question */
 /* Sorted by namespace, name; the array belongs to the compiler. */
 const struct route_view *const *compiler_routes(const struct compiler *compiler,
 						size_t *ret_count);

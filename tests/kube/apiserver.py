@@ -45,6 +45,7 @@ class ApiServer:
         self.url = api.up(self.cluster, "127.0.0.1", self.port, [
             "--endpoint-reconciler-type=none", "--disable-admission-plugins=ServiceAccount",
             "--audit-policy-file=" + policy, "--audit-log-path=" + self.audit_log])
+        self.installed = False
         if gateway_api:
             self.install()
 
@@ -53,8 +54,11 @@ class ApiServer:
         self.cluster.remove()
 
     def install(self):
-        self.cluster.apply_gateway_api()
-        self.cluster.apply(BACKEND_CRD)
+        """The Gateway API's definitions and ours, unless they are there."""
+        if not self.installed:
+            self.cluster.apply_gateway_api()
+            self.cluster.apply(BACKEND_CRD)
+        self.installed = True
 
     # ---- objects ----
 

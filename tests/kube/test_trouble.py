@@ -40,6 +40,7 @@ def doomed(mortal, tmp_path):
 
 
 def base(server, gate, origins):
+    server.install()
     server.apply(m.gateway_class(), gateway(gate),
                  *[m.backend(origin.name, origin.port) for origin in origins.values()])
 
@@ -48,7 +49,7 @@ def requests(gate):
     return gate.metrics()["tidegate_kube_requests_total"]
 
 
-# ---- what is not there, at first (before the tests that need it: they use the same server) ----
+# ---- what is not there, at first (so before the other tests: they use the same server) ----
 
 def test_definitions_appear_later(mortal, doomed, origins):
     doomed.start()
@@ -56,7 +57,6 @@ def test_definitions_appear_later(mortal, doomed, origins):
     assert "Gateway API CRDs" in missing["text"]
     assert doomed.expect_finding("Backend", "NoSuchResource")["severity"] == "info"
     assert not doomed.stale()
-    mortal.install()
     base(mortal, doomed, origins)
     mortal.apply(m.route("later", [m.rule("a")], hostnames=["later.test"]))
     expect(doomed, "a", host="later.test")
@@ -141,8 +141,10 @@ def test_history_is_gone(mortal, doomed, origins):
     expect(doomed, "a", host="turns.test")
     lists = doomed.metrics()["tidegate_kube_lists_total"]
     with Load(doomed.port, "stays.test") as load:
-        os.kill(doomed.process.pid, signal.SIGSTOP)  # SIGSTOP: it sees none of this
+        os.kill(doomed.process.pid, signal.SIGSTOP)
         try:
+            mortal.kill()  # or these events would wait in its socket
+            mortal.restart()
             mortal.delete("httproute", "goes")
             mortal.apply(m.route("turns", [m.rule("b")], hostnames=["turns.test"]))
             mortal.kill()
