@@ -75,6 +75,7 @@ def start_apiserver(cluster, etcd, address, port, options):
         "--kubelet-certificate-authority=" + key("ca.crt"),
         "--kubelet-client-certificate=" + key("kubelet-client.crt"),
         "--kubelet-client-key=" + key("kubelet-client.key"),
+        "--kubelet-preferred-address-types=InternalIP",  # the node's name is in nobody's DNS
         "--service-account-key-file=" + key("service-accounts.pub"),
         "--service-account-signing-key-file=" + key("service-accounts.key"),
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local",

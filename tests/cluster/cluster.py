@@ -94,11 +94,16 @@ def temporary():
 
 
 def run(main):
-    """The frame of every command: what went wrong is one message, not a traceback."""
+    """The frame of every command: what went wrong is one message, not a traceback, and the end
+    of the command is the end of what it waits for."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         sys.exit(main())
     except Failed as failure:
         sys.exit("%s: %s" % (sys.argv[0], failure))
+    except subprocess.CalledProcessError as error:
+        sys.exit("%s: `%s` ended with %d: %s" % (sys.argv[0], " ".join(error.cmd),
+                                                 error.returncode, error.stderr or ""))
     except subprocess.TimeoutExpired as late:
         sys.exit("%s: no answer within %d s of: %s" % (sys.argv[0], late.timeout,
                                                       " ".join(late.cmd)))

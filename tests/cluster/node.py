@@ -28,7 +28,7 @@ POD_RANGE = "198.18.0.0/24"
 RANGE = "198.18.0.0/15"
 API_PORT = 6443
 SOCKET = "/run/containerd/containerd.sock"
-CGROUP = "tidegate-cluster"
+CGROUP = "k8s.io"  # where containerd puts containers
 PAUSE = "tidegate.test/pause:1"
 BALANCER = "tidegate.test/metallb:1"
 CNI_PLUGINS = "/usr/lib/cni"
@@ -306,7 +306,7 @@ def start_kubelet(cluster):
         "authorization": {"mode": "Webhook"},
         "tlsCertFile": certificate, "tlsPrivateKeyFile": key,
         "containerRuntimeEndpoint": "unix://" + SOCKET,
-        "cgroupDriver": "cgroupfs", "cgroupRoot": "/", "cgroupsPerQOS": False,
+        "cgroupDriver": "cgroupfs", "cgroupsPerQOS": False,
         "enforceNodeAllocatable": [], "failCgroupV1": False, "failSwapOn": False,
         "evictionHard": {"memory.available": "50Mi", "nodefs.available": "1%",
                          "imagefs.available": "1%", "nodefs.inodesFree": "1%"},
@@ -378,10 +378,14 @@ def up(cluster):
 
 
 def end_cgroups():
-    """Those of the containers, which have ended."""
-    for top in glob.glob("/sys/fs/cgroup/**/" + CGROUP, recursive=True):
-        for directory, _, _ in os.walk(top, topdown=False):
-            os.rmdir(directory)
+    """Those of the containers, which have ended: the kernel may need a moment to see that."""
+    def gone():
+        for top in glob.glob("/sys/fs/cgroup/" + CGROUP) + glob.glob("/sys/fs/cgroup/*/" + CGROUP):
+            for directory, _, _ in os.walk(top, topdown=False):
+                os.rmdir(directory)
+        return True
+
+    wait_until(gone, 20, "empty cgroups", "Whose processes are in /sys/fs/cgroup/*/%s?" % CGROUP)
 
 
 def pods_links():
