@@ -540,7 +540,7 @@ struct str engine_backend_of(const struct engine *engine, struct str live_name)
 void engine_stats(const struct engine *engine, struct engine_stats *ret_stats)
 {
 	*ret_stats = engine->stats;
-	ret_stats->spare_backends_free = state_spares_free(engine->state);
+	ret_stats->spare_backends_free = engine->state->spare_count - state_spares_used(engine->state);
 }
 
 struct str engine_agent_stats(const struct engine *engine)

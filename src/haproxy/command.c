@@ -162,6 +162,8 @@ bool command_backend_add(struct commands *commands, struct state *state, struct 
 	unsigned spare;
 	if (!state_take_spare(state, &spare))
 		return false;
+	if (state_spares_used(state) == 1)
+		command_map_add(commands, state, STR("spare.map"), STR(SPARE_ANY), STR("yes"));
 	state_set_place(state, backend, PLACE_SPARE, spare);
 	command_map_add(commands, state, STR("spare.map"), backend,
 			state_live_name(state, commands->arena, backend));
@@ -173,7 +175,8 @@ void command_backend_del(struct commands *commands, struct state *state, struct 
 	const struct place *place = state_find_place(state, backend);
 	if (!place || place->kind == PLACE_STATIC)
 		return;
-	if (place->kind == PLACE_SPARE) {
+	const bool was_spare = place->kind == PLACE_SPARE;
+	if (was_spare) {
 		command_map_del(commands, state, STR("spare.map"), backend);
 	} else {
 		commands_flush(commands);
@@ -186,6 +189,8 @@ void command_backend_del(struct commands *commands, struct state *state, struct 
 		commands_flush(commands);
 	}
 	state_drop_place(state, backend);
+	if (was_spare && state_spares_used(state) == 0)
+		command_map_del(commands, state, STR("spare.map"), STR(SPARE_ANY));
 }
 
 /* ---- servers ---- */

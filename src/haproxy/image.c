@@ -251,6 +251,8 @@ static void add_spares(struct building *b)
 		struct str name = arena_strf(b->image->arena, "spare-%u", place->spare);
 		add_entry(map, (struct image_entry){ map_key(at), name });
 	}
+	if (map && state_spares_used(b->state) > 0)
+		add_entry(map, (struct image_entry){ STR(SPARE_ANY), STR("yes") });
 }
 
 static void add_headers(struct building *b)

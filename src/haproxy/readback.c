@@ -57,15 +57,29 @@ static void learn_place(struct readback *rb, struct str backend, bool listed)
 	}
 }
 
+static const struct str spare_map = STR_INIT("spare.map");
+
 /* A spare that was taken by a command which never arrived. */
-static void repair_spare(struct readback *rb, struct arena *arena, struct str backend)
+static void repair_spare(struct readback *rb, struct str key, struct str value)
 {
-	static const struct str file = STR_INIT("spare.map");
-	struct str name = state_live_name(rb->state, arena, backend);
 	found(rb, "map " STR_FMT " " STR_FMT ": HAProxy has nothing, plan has " STR_FMT,
-	      STR_ARG(file), STR_ARG(backend), STR_ARG(name));
+	      STR_ARG(spare_map), STR_ARG(key), STR_ARG(value));
 	if (rb->commands)
-		command_map_add(rb->commands, rb->state, file, backend, name);
+		command_map_add(rb->commands, rb->state, spare_map, key, value);
+}
+
+/* Whether spare.map says that any spare is used, as it is. */
+static void compare_spare_any(struct readback *rb, bool says)
+{
+	bool used = state_spares_used(rb->state) > 0;
+	if (used && !says)
+		repair_spare(rb, STR(SPARE_ANY), STR("yes"));
+	if (used || !says)
+		return;
+	found(rb, "map " STR_FMT " " SPARE_ANY ": HAProxy has it, plan has nothing",
+	      STR_ARG(spare_map));
+	if (rb->commands)
+		command_map_del(rb->commands, rb->state, spare_map, STR(SPARE_ANY));
 }
 
 static void repair_place(struct readback *rb, struct str backend)
@@ -116,6 +130,8 @@ bool readback_backends(struct readback *rb, struct str backends, struct str spar
 		learn_spare(rb, &entries[i]);
 		map_put(lent, entries[i].key, lent);
 	}
+	if (ok)
+		compare_spare_any(rb, map_get(lent, STR(SPARE_ANY)));
 	for (size_t i = 0; ok && i < texts_count(wanted); i++) {
 		struct str backend = texts_key(wanted, i);
 		const struct place *place = state_find_place(rb->state, backend);
@@ -124,7 +140,7 @@ bool readback_backends(struct readback *rb, struct str backends, struct str spar
 		learn_place(rb, backend, listed[i]);
 		place = state_find_place(rb->state, backend);
 		if (place && place->kind == PLACE_SPARE && !map_get(lent, backend))
-			repair_spare(rb, arena, backend);
+			repair_spare(rb, backend, state_live_name(rb->state, arena, backend));
 		repair_place(rb, backend);
 	}
 	map_free(lent, NULL);

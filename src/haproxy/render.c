@@ -141,6 +141,11 @@ static void header_name_lines(struct render *r, const struct template_fill *fill
 	map_free(triples, NULL);
 }
 
+static bool has_header_lines(const struct render *r)
+{
+	return r->state->caps.headers_bin || texts_count(r->state->tables[PLAN_HEADER]) > 0;
+}
+
 static void base_block(void *user, const struct template_fill *fill, struct str name,
 		       struct str text)
 {
@@ -153,6 +158,8 @@ static void base_block(void *user, const struct template_fill *fill, struct str 
 		      (str_is(name, "ACCESS_LOG") && o->access_log && o->log_target);
 	if (wanted)
 		template_block(fill, NULL, text);
+	else if (str_is(name, "HEADERS"))
+		numbered(r, fill, text, 1, has_header_lines(r) ? 1 : 0);
 	else if (str_is(name, "HEADER_BIN"))
 		header_bin_lines(r, fill, text);
 	else if (str_is(name, "HEADER_SET"))

@@ -299,11 +299,11 @@ bool state_take_spare(struct state *state, unsigned *ret_spare)
 	return false;
 }
 
-unsigned state_spares_free(const struct state *state)
+unsigned state_spares_used(const struct state *state)
 {
 	unsigned count = 0;
 	for (unsigned i = 0; i < state->spare_count; i++)
-		count += !state->spare_used[i];
+		count += state->spare_used[i];
 	return count;
 }
 

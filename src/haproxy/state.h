@@ -103,14 +103,15 @@ struct str state_header_name(struct str key);
 /* The running configuration was rendered from this state: it has these headers' names, also
  * when no filter uses them any more. state_settle() does it, too. */
 void state_learn_headers(struct state *state);
-/* The name HAProxy knows a backend by. */
+/* The name HAProxy knows a backend by. A key of spare.map, too: while any is used. */
+#define SPARE_ANY "any"
 struct str state_live_name(const struct state *state, struct arena *arena, struct str backend);
 /* The backend that a name in HAProxy stands for; empty: a spare nobody uses. */
 void state_set_spares(struct state *state, unsigned count);
 struct str state_backend_of(const struct state *state, struct str live_name);
 /* False when the pool is empty. */
 bool state_take_spare(struct state *state, unsigned *ret_spare);
-unsigned state_spares_free(const struct state *state);
+unsigned state_spares_used(const struct state *state);
 
 /* ---- frontends ---- */
 

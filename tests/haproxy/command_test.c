@@ -277,17 +277,24 @@ static void backends_26(void **state)
 {
 	(void)state;
 	struct state *s = make("2.6.12");
-	state_set_spares(s, 1);
+	state_set_spares(s, 2);
 	struct commands *c = commands_new();
 	assert_true(command_backend_add(c, s, STR("default.new.80")));
+	assert_true(command_backend_add(c, s, STR("default.second.80")));
 	assert_false(command_backend_add(c, s, STR("default.more.80")));
 	command_server_add(c, s, STR("default.new.80/p"), STR("10.0.0.1:80 1"));
 	command_backend_del(c, s, STR("default.new.80"));
-	expect(c, "add map /run/tg/maps/spare.map default.new.80 spare-0;"
+	command_backend_del(c, s, STR("default.second.80"));
+	/* "any" is there as long as one of them is. */
+	expect(c, "add map /run/tg/maps/spare.map any yes;"
+		  "add map /run/tg/maps/spare.map default.new.80 spare-0;"
+		  "add map /run/tg/maps/spare.map default.second.80 spare-1;"
 		  "add server spare-0/p 10.0.0.1:80 weight 1 id 2 pool-max-conn -1 "
 		  "pool-purge-delay 5s;set server spare-0/p state ready;"
-		  "del map /run/tg/maps/spare.map default.new.80\n");
-	assert_int_equal(state_spares_free(s), 1);
+		  "del map /run/tg/maps/spare.map default.new.80;"
+		  "del map /run/tg/maps/spare.map default.second.80;"
+		  "del map /run/tg/maps/spare.map any\n");
+	assert_int_equal(state_spares_used(s), 0);
 	state_free(s);
 }
 

@@ -205,7 +205,7 @@ static void backends(void **state)
 	state_set_spares(f.rb.state, 4);
 	state_drop_place(f.rb.state, STR("default.a.80"));
 	assert_true(readback_backends(&f.rb, STR("# name\nspare-0\nspare-2\n\n"),
-				      STR("0x1 default.a.80 spare-2\n\n"), &err));
+				      STR("0x1 any yes\n0x2 default.a.80 spare-2\n\n"), &err));
 	expect(&f, 0, "");
 	assert_int_equal(state_find_place(f.rb.state, STR("default.a.80"))->spare, 2);
 	compare_servers(&f, "spare-2 1 p 10.0.0.1 0 3 80\n");
@@ -218,7 +218,16 @@ static void backends(void **state)
 	state_drop_place(f.rb.state, STR("default.a.80"));
 	state_set_place(f.rb.state, STR("default.a.80"), PLACE_SPARE, 3);
 	assert_true(readback_backends(&f.rb, STR("# name\nspare-3\n\n"), STR("\n"), &err));
-	expect(&f, 1, "add map /run/tg/maps/spare.map default.a.80 spare-3\n");
+	expect(&f, 2, "add map /run/tg/maps/spare.map any yes;"
+		      "add map /run/tg/maps/spare.map default.a.80 spare-3\n");
+	end(&f);
+
+	/* "any" without one. */
+	begin(&f, "2.6.12");
+	state_set_spares(f.rb.state, 4);
+	assert_true(readback_backends(&f.rb, STR("# name\ndefault.a.80\n\n"),
+				      STR("0x1 any yes\n\n"), &err));
+	expect(&f, 1, "del map /run/tg/maps/spare.map any\n");
 	end(&f);
 
 	/* Backends that a controller could not delete any more. */
@@ -227,7 +236,7 @@ static void backends(void **state)
 	} rows[] = {
 		{ "3.4.0", "# name\nhttp-404\ndefault.a.80\ndefault.b.80\n\n", NULL },
 		{ "2.6.12", "# name\nhttp-404\nspare-1\ndefault.a.80\n\n",
-		  "0x1 default.b.80 spare-1\n\n" },
+		  "0x1 any yes\n0x2 default.b.80 spare-1\n\n" },
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		begin(&f, rows[i].version);
