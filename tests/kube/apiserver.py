@@ -28,7 +28,7 @@ omitManagedFields: true
 rules:
 - level: Metadata
 """
-BACKEND_CRD = os.path.join(HERE, "backend-crd.yaml")
+OUR_KINDS = os.path.join(HERE, "../../helm/tidegate/files/crds")
 
 
 class ApiServer:
@@ -57,7 +57,7 @@ class ApiServer:
         """The Gateway API's definitions and ours, unless they are there."""
         if not self.installed:
             self.cluster.apply_gateway_api()
-            self.cluster.apply(BACKEND_CRD)
+            self.cluster.apply(OUR_KINDS)
         self.installed = True
 
     # ---- objects ----

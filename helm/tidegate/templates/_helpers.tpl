@@ -1,0 +1,72 @@
+{{- define "tidegate.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "tidegate.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" }}
+{{- else if contains (include "tidegate.name" .) .Release.Name }}
+{{- .Release.Name | trunc 50 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name (include "tidegate.name" .) | trunc 50 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- /* Never changes in a release: a Deployment's selector cannot. */}}
+{{- define "tidegate.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "tidegate.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "tidegate.labels" -}}
+{{- $labels := dict
+  "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63)
+  "app.kubernetes.io/version" .Chart.AppVersion
+  "app.kubernetes.io/managed-by" .Release.Service }}
+{{- $labels = include "tidegate.selectorLabels" . | fromYaml | mergeOverwrite $labels .Values.commonLabels }}
+{{- toYaml $labels }}
+{{- end }}
+
+{{- /* The metadata of an object: (list $ NAME-SUFFIX LABELS ANNOTATIONS). */}}
+{{- define "tidegate.metadata" -}}
+{{- $ := index . 0 }}
+{{- $annotations := merge (dict) (index . 3) $.Values.commonAnnotations -}}
+name: {{ include "tidegate.fullname" $ }}{{ index . 1 }}
+labels: {{- merge (dict) (index . 2) (include "tidegate.labels" $ | fromYaml) | toYaml | nindent 2 }}
+{{- with $annotations }}
+annotations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "tidegate.serviceAccountName" -}}
+{{- $default := ternary (include "tidegate.fullname" .) "default" .Values.serviceAccount.create }}
+{{- default $default .Values.serviceAccount.name }}
+{{- end }}
+
+{{- define "tidegate.image" -}}
+{{- with .Values.image }}
+{{- .repository }}{{ if .digest }}@{{ .digest }}{{ else }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}
+{{- end }}
+{{- end }}
+
+{{- /* true, or nothing. */}}
+{{- define "tidegate.hasService" -}}
+{{- if kindIs "bool" .Values.service.enabled }}
+{{- if .Values.service.enabled }}true{{ end }}
+{{- else if not .Values.hostNetwork }}true{{ end }}
+{{- end }}
+
+{{- define "tidegate.checks" -}}
+{{- if and .Values.gatewayClass.create (not (.Capabilities.APIVersions.Has "gateway.networking.k8s.io/v1/GatewayClass")) }}
+{{- /* `helm template` knows no cluster: what it renders may be for one that has them. */}}
+{{- if lookup "v1" "Namespace" "" "default" }}
+{{- fail "\n\nThis cluster does not have the Gateway API's definitions (CRDs). Install them first:\n\n    kubectl apply --server-side -f https://github.com/kubernetes-sigs/gateway-api/releases/download/v1.6.1/standard-install.yaml\n" }}
+{{- end }}
+{{- end }}
+{{- if and .Values.autoscaling.enabled (eq .Values.kind "DaemonSet") }}
+{{- fail "autoscaling.enabled: a DaemonSet has one pod a node; use kind: Deployment" }}
+{{- end }}
+{{- if and .Values.metrics.serviceMonitor.enabled (not .Values.metrics.service.enabled) }}
+{{- fail "metrics.serviceMonitor.enabled needs metrics.service.enabled; or use metrics.podMonitor" }}
+{{- end }}
+{{- end }}

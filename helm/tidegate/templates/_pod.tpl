@@ -1,0 +1,154 @@
+{{- define "tidegate.arguments" -}}
+- run
+- --kubernetes
+- --run-dir=/run/tidegate
+- --metrics={{ .Values.metrics.address }}:{{ .Values.metrics.port }}
+- --controller-name={{ .Values.controllerName }}
+{{- range .Values.watchNamespaces }}
+- --watch-namespace={{ . }}
+{{- end }}
+{{- if .Values.hostNetwork }}
+{{- /* HAProxy's user by default, who has no right to ports below 1024 without root's to become it */}}
+- --user=root
+{{- end }}
+- --log-level={{ .Values.logLevel }}
+- --log-format={{ .Values.logFormat }}
+{{- if .Values.accessLog }}
+- --access-log
+{{- end }}
+{{- with .Values.haproxy.threads }}
+- --threads={{ . }}
+{{- end }}
+{{- with .Values.haproxy.maxconn }}
+- --maxconn={{ int . }}
+{{- end }}
+{{- if not (kindIs "invalid" .Values.haproxy.spareBackends) }}
+- --spare-backends={{ int .Values.haproxy.spareBackends }}
+{{- end }}
+{{- with .Values.agent.threads }}
+- --agent-threads={{ . }}
+{{- end }}
+{{- with .Values.extraArgs }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "tidegate.podSecurityContext" -}}
+{{- $context := dict "runAsUser" 65532 "runAsGroup" 65532 "fsGroup" 65532 "runAsNonRoot" true
+  "seccompProfile" (dict "type" "RuntimeDefault")
+  "sysctls" (list (dict "name" "net.ipv4.ip_unprivileged_port_start" "value" "0")) }}
+{{- if .Values.hostNetwork }}
+{{- $context = dict "runAsUser" 0 "runAsGroup" 0 "runAsNonRoot" false "seccompProfile" $context.seccompProfile }}
+{{- end }}
+{{- toYaml (mergeOverwrite $context .Values.podSecurityContext) }}
+{{- end }}
+
+{{- define "tidegate.securityContext" -}}
+{{- $capabilities := dict "drop" (list "ALL") }}
+{{- if .Values.hostNetwork }}
+{{- $capabilities = set $capabilities "add" (list "NET_BIND_SERVICE") }}
+{{- end }}
+{{- $context := dict "allowPrivilegeEscalation" false "readOnlyRootFilesystem" true "capabilities" $capabilities }}
+{{- toYaml (mergeOverwrite $context .Values.securityContext) }}
+{{- end }}
+
+{{- /* (list $ NAME DEFAULT): an entry of the container, unless it is disabled. */}}
+{{- define "tidegate.probe" -}}
+{{- $values := index (index . 0).Values (index . 1) }}
+{{- if ne (toString $values.enabled) "false" }}
+{{ index . 1 }}: {{- mergeOverwrite (index . 2) (omit $values "enabled") | toYaml | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "tidegate.topologySpread" -}}
+{{- $selector := dict "matchLabels" (include "tidegate.selectorLabels" . | fromYaml) }}
+{{- $spread := list }}
+{{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+{{- $spread = append $spread (dict "maxSkew" 1 "topologyKey" . "whenUnsatisfiable" "ScheduleAnyway" "labelSelector" $selector) }}
+{{- end }}
+{{- if not (kindIs "invalid" .Values.topologySpreadConstraints) }}
+{{- $spread = .Values.topologySpreadConstraints }}
+{{- end }}
+{{- toYaml $spread }}
+{{- end }}
+
+{{- define "tidegate.container" -}}
+{{- $health := dict "httpGet" (dict "path" "/healthz" "port" "metrics") }}
+{{- $ready := dict "httpGet" (dict "path" "/readyz" "port" "metrics") -}}
+name: tidegate
+image: {{ include "tidegate.image" . }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+args: {{- include "tidegate.arguments" . | nindent 0 }}
+{{- with .Values.extraEnv }}
+env: {{- toYaml . | nindent 0 }}
+{{- end }}
+{{- with .Values.extraEnvFrom }}
+envFrom: {{- toYaml . | nindent 0 }}
+{{- end }}
+ports:
+- name: metrics
+  containerPort: {{ .Values.metrics.port }}
+{{- if not .Values.hostNetwork }}
+{{- /* There, each would be a port that the scheduler keeps free of other pods, ours too. */}}
+{{- range .Values.listeners }}
+- name: {{ .name }}
+  containerPort: {{ .port }}
+{{- end }}
+{{- end }}
+{{- /* It serves from the last-good plan or has read everything; at 10,000 routes that takes seconds. */}}
+{{- include "tidegate.probe" (list . "startupProbe" (merge (dict "periodSeconds" 1 "failureThreshold" 120) $health)) }}
+{{- include "tidegate.probe" (list . "livenessProbe" (merge (dict "periodSeconds" 10 "timeoutSeconds" 5 "failureThreshold" 6) $health)) }}
+{{- include "tidegate.probe" (list . "readinessProbe" (merge (dict "periodSeconds" 2 "timeoutSeconds" 2) $ready)) }}
+{{- with .Values.drainSeconds }}
+lifecycle:
+  preStop:
+    sleep:
+      seconds: {{ . }}
+{{- end }}
+{{- with .Values.resources }}
+resources: {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext: {{- include "tidegate.securityContext" . | nindent 2 }}
+volumeMounts:
+- name: run
+  mountPath: /run/tidegate
+{{- with .Values.extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "tidegate.pod" -}}
+metadata:
+  labels: {{- merge (dict) (include "tidegate.selectorLabels" . | fromYaml) .Values.podLabels (include "tidegate.labels" . | fromYaml) | toYaml | nindent 4 }}
+  annotations: {{- merge (dict "kubectl.kubernetes.io/default-container" "tidegate") .Values.podAnnotations .Values.commonAnnotations | toYaml | nindent 4 }}
+spec:
+  serviceAccountName: {{ include "tidegate.serviceAccountName" . }}
+  automountServiceAccountToken: true
+  enableServiceLinks: false
+  {{- if .Values.hostNetwork }}
+  hostNetwork: true
+  {{- end }}
+  dnsPolicy: {{ .Values.dnsPolicy | default (ternary "ClusterFirstWithHostNet" "ClusterFirst" .Values.hostNetwork) }}
+  {{- range $field := list "imagePullSecrets" "dnsConfig" "hostAliases" "nodeSelector" "tolerations" "affinity" "priorityClassName" "runtimeClassName" "schedulerName" "initContainers" }}
+  {{- with index $.Values $field }}
+  {{- dict $field . | toYaml | nindent 2 }}
+  {{- end }}
+  {{- end }}
+  topologySpreadConstraints: {{- include "tidegate.topologySpread" . | nindent 4 }}
+  terminationGracePeriodSeconds: {{ .Values.terminationGracePeriodSeconds }}
+  securityContext: {{- include "tidegate.podSecurityContext" . | nindent 4 }}
+  containers:
+  - {{- include "tidegate.container" . | nindent 4 }}
+  {{- with .Values.extraContainers }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+  volumes:
+  # In memory: it holds certificates' keys. It outlives a restart of the container, which then
+  # serves the last good plan at once.
+  - name: run
+    emptyDir:
+      medium: Memory
+  {{- with .Values.extraVolumes }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}

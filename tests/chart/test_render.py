@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the chart renders: an API server takes it, values do what they say, mistakes are refused,
+and the rights are those that tidegate needs and no more."""
+import contextlib
+import json
+import os
+import re
+
+import pytest
+import yaml
+
+from chart import CHART, NAME, NAMESPACE, Refused, helm, objects, pod, render
+from apiserver import ApiServer, KubeGate
+import manifests as m
+from tidegate import eventually
+
+# Every value that is off by default, or empty.
+EVERYTHING = {
+    "commonLabels": {"team": "edge"}, "commonAnnotations": {"note": "yes"},
+    "imagePullSecrets": [{"name": "registry"}], "minReadySeconds": 1, "replicas": 3,
+    "dnsConfig": {"options": [{"name": "ndots", "value": "1"}]},
+    "hostAliases": [{"ip": "192.0.2.1", "hostnames": ["a.test"]}],
+    "securityContext": {"privileged": False}, "podSecurityContext": {"fsGroup": 1},
+    "podLabels": {"a": "b"}, "podAnnotations": {"a": "b"}, "nodeSelector": {"a": "b"},
+    "tolerations": [{"operator": "Exists"}], "priorityClassName": "system-node-critical",
+    "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
+        "nodeSelectorTerms": [{"matchExpressions": [{"key": "a", "operator": "Exists"}]}]}}},
+    "runtimeClassName": "other", "schedulerName": "other", "accessLog": True,
+    "haproxy": {"threads": 2, "maxconn": 10000, "spareBackends": 0}, "agent": {"threads": 2},
+    "service": {"annotations": {"a": "b"}, "externalTrafficPolicy": "Local",
+                "loadBalancerClass": "example.com/lb", "loadBalancerSourceRanges": ["192.0.2.0/24"],
+                "nodePorts": {"http": 30080}, "extraPorts": [{"name": "more", "port": 8080}]},
+    "autoscaling": {"enabled": True, "targetMemoryUtilizationPercentage": 80,
+                    "behavior": {"scaleDown": {"stabilizationWindowSeconds": 60}}},
+    "podDisruptionBudget": {"enabled": True},
+    "networkPolicy": {"enabled": True, "from": [{"ipBlock": {"cidr": "192.0.2.0/24"}}],
+                      "metricsFrom": [{"podSelector": {}}], "egress": []},
+    "rbac": {"extraRules": [{"apiGroups": ["x.test"], "resources": ["x"], "verbs": ["get"]}]},
+    "serviceAccount": {"annotations": {"a": "b"}},
+    "extraArgs": ["--log-level=debug"], "extraEnv": [{"name": "A", "value": "b"}],
+    "extraEnvFrom": [{"configMapRef": {"name": "x"}}],
+    "extraVolumes": [{"name": "more", "emptyDir": {}}],
+    "extraVolumeMounts": [{"name": "more", "mountPath": "/more"}],
+    "extraContainers": [{"name": "beside", "image": "a"}],
+    "initContainers": [{"name": "before", "image": "a"}],
+    "extraObjects": [m.obj("ConfigMap", "{{ .Release.Name }}-more", api="v1", ns=NAMESPACE)],
+}
+VARIANTS = {
+    "default": {},
+    "everything": EVERYTHING,
+    "daemonset": {"kind": "DaemonSet", "updateStrategy": {"type": "OnDelete"}},
+    "host": {"kind": "DaemonSet", "hostNetwork": True},
+    "host-deployment": {"hostNetwork": True, "service.enabled": True},
+    "namespaces": {"watchNamespaces": ["one", "two"]},
+}
+
+
+@pytest.fixture(scope="session")
+def server():
+    with contextlib.closing(ApiServer()) as server:
+        server.apply(*[m.namespace(name) for name in (NAMESPACE, "one", "two")])
+        yield server
+
+
+def test_lint():
+    assert "0 chart(s) failed" in helm("lint", "--strict", CHART)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_api_server_takes_it(server, variant):
+    text = render(VARIANTS[variant])
+    unlike = [line for line in text.splitlines() if re.search(r"\bnull\b|<no value>|%!", line)]
+    assert not unlike
+    # As it would be stored: unknown fields, wrong types and values out of range are refused.
+    # Objects without a namespace of their own get that of helm's caller.
+    documents = [each for each in yaml.safe_load_all(text) if each]
+    for each in documents:
+        each["metadata"].setdefault("namespace", NAMESPACE)
+    taken = server.kubectl("apply", "--dry-run=server", "--server-side", "--validate=strict",
+                           "-f", "-", text=yaml.safe_dump_all(documents)).splitlines()
+    assert len(taken) == len(documents)
+
+
+def test_monitors():
+    """Their definitions are somebody else's; these are the fields of them."""
+    monitor = {"enabled": True, "namespace": "metrics", "labels": {"release": "p"},
+               "scrapeTimeout": "5s", "relabelings": [{"action": "drop"}]}
+    made = objects({"metrics.serviceMonitor": monitor, "metrics.podMonitor": monitor})
+    for kind, endpoints in (("ServiceMonitor", "endpoints"), ("PodMonitor", "podMetricsEndpoints")):
+        spec = made[kind, NAME]["spec"]
+        assert made[kind, NAME]["metadata"]["namespace"] == "metrics"
+        assert made[kind, NAME]["metadata"]["labels"]["release"] == "p"
+        assert spec["namespaceSelector"] == {"matchNames": [NAMESPACE]}
+        assert spec[endpoints] == [{"port": "metrics", "interval": "30s", "scrapeTimeout": "5s",
+                                    "relabelings": [{"action": "drop"}]}]
+    labels = made["Service", NAME + "-metrics"]["metadata"]["labels"]
+    selected = made["ServiceMonitor", NAME]["spec"]["selector"]["matchLabels"]
+    assert selected.items() <= labels.items()
+    assert not selected.items() <= made["Service", NAME]["metadata"]["labels"].items()
+
+
+def test_pods_are_restricted():
+    """As the strictest of the Pod Security Standards has it."""
+    spec = pod()
+    assert spec["securityContext"]["runAsNonRoot"]
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    (container,) = spec["containers"]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]}}
+
+
+def test_network_of_the_node():
+    spec = pod({"hostNetwork": True, "kind": "DaemonSet"}, "DaemonSet")
+    assert spec["hostNetwork"] and spec["dnsPolicy"] == "ClusterFirstWithHostNet"
+    assert "sysctls" not in spec["securityContext"]  # of the node: not the pod's to set
+    (container,) = spec["containers"]
+    assert container["securityContext"]["capabilities"] == {
+        "drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}
+    assert "--user=root" in container["args"]
+    # Listeners' ports as a pod's would keep its successor off the node.
+    assert [port["name"] for port in container["ports"]] == ["metrics"]
+    assert ("Service", NAME) not in objects({"hostNetwork": True})
+    rolling = objects({"hostNetwork": True})["Deployment", NAME]["spec"]["strategy"]
+    assert rolling == {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
+
+
+def test_values_of_the_user_win():
+    spec = pod({"podSecurityContext": {"runAsUser": 7}, "readinessProbe": {"periodSeconds": 9},
+                "livenessProbe": {"enabled": False}, "topologySpreadConstraints": []})
+    (container,) = spec["containers"]
+    assert spec["securityContext"]["runAsUser"] == 7
+    assert spec["securityContext"]["fsGroup"] == 65532
+    assert container["readinessProbe"]["periodSeconds"] == 9
+    assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    assert "livenessProbe" not in container and "startupProbe" in container
+    assert spec["topologySpreadConstraints"] == []
+
+
+def test_image():
+    def image(**values):
+        return pod({"image": values})["containers"][0]["image"]
+
+    digest = "sha256:" + "0" * 64
+    assert image() == "tidegate:0.1.0"
+    assert image(repository="r.test:5000/t", tag="x") == "r.test:5000/t:x"
+    assert image(tag="x", digest=digest) == "tidegate@" + digest
+
+
+def test_versions_are_those_of_the_source():
+    with open(os.path.join(CHART, "../../configure.ac"), encoding="ascii") as source:
+        version = re.search(r"AC_INIT\(\[tidegate\], \[([^]]*)\]", source.read()).group(1)
+    chart = yaml.safe_load(helm("show", "chart", CHART))
+    assert chart["appVersion"] == version
+
+
+@pytest.mark.parametrize("values, where", [
+    ({"replica": 2}, "replica"),
+    ({"service.typ": "NodePort"}, "typ"),
+    ({"kind": "StatefulSet"}, "kind"),
+    ({"listeners": [{"name": "a", "port": 0}]}, "port"),
+    ({"commonLabels": {"a": True}}, "commonLabels"),
+    ({"autoscaling.enabled": True, "kind": "DaemonSet"}, "autoscaling"),
+    ({"metrics.serviceMonitor.enabled": True, "metrics.service.enabled": False}, "metrics.service"),
+])
+def test_mistakes(values, where):
+    with pytest.raises(Refused, match=re.escape(where)):
+        render(values)
+
+
+def test_every_value_is_in_the_schema():
+    """And the schema has none that is not a value."""
+    with open(os.path.join(CHART, "values.schema.json"), encoding="utf-8") as source:
+        schema = json.load(source)
+    values = yaml.safe_load(helm("show", "values", CHART))
+
+    def compare(schema, values, path):
+        if "$ref" in schema:
+            schema = definitions[schema["$ref"].rpartition("/")[2]]
+        if not isinstance(values, dict) or schema.get("additionalProperties") is not False:
+            return
+        known = set(schema["properties"]) - {"global"}  # of helm, for charts with subcharts
+        assert known == set(values), path
+        for key, value in values.items():
+            compare(schema["properties"][key], value, path + "." + key)
+
+    definitions = schema["definitions"]
+    compare(schema, values, "")
+
+
+def test_class_of_another_name():
+    made = objects({"gatewayClass.name": "other", "controllerName": "x.test/c"})
+    assert made["GatewayClass", "other"]["spec"]["controllerName"] == "x.test/c"
+    assert "--controller-name=x.test/c" in pod({"controllerName": "x.test/c"})["containers"][0]["args"]
+    assert not [kind for kind, _ in objects({"gatewayClass.create": False}) if kind == "GatewayClass"]
+
+
+def test_definitions_stay(server):
+    """They are upgraded with the chart, and outlive it."""
+    crd = objects()["CustomResourceDefinition", "backends.tidegate.io"]
+    assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    assert not [kind for kind, _ in objects({"crds.install": False})
+                if kind == "CustomResourceDefinition"]
+
+
+def rights(values):
+    """The manifests of the account and its rights, with the namespace they would have."""
+    made = [each for each in yaml.safe_load_all(render(values)) if each]
+    for each in made:
+        each["metadata"].setdefault("namespace", NAMESPACE)
+    return [each for each in made
+            if each["kind"] == "ServiceAccount" or "Role" in each["kind"]]
+
+
+@pytest.mark.parametrize("variant", ["default", "namespaces"])
+def test_rights_are_enough(server, tmp_path, variant):
+    """With them tidegate reads all it asks for."""
+    values = VARIANTS[variant]
+    server.apply(*rights(values))
+    options = [word for name in values.get("watchNamespaces", [])
+               for word in ("--watch-namespace", name)]
+    pem = m.make_certificate("tls.test")
+    with contextlib.closing(KubeGate(tmp_path, server, *options)) as gate:
+        server.apply(m.gateway_class(), m.tls_secret("pem", ns="one", pem=pem),
+                     m.gateway("gw", m.listener("https", gate.port, certs=["pem"]), ns="one"))
+        gate.log_in({"token": server.kubectl("create", "token", NAME, "-n", NAMESPACE).strip()})
+        gate.start()
+        try:
+            eventually(lambda: gate.metrics()['tidegate_objects{kind="Secret"}'] == 1)
+            assert not [each for each in gate.findings() if each["reason"] == "Forbidden"]
+        finally:
+            server.kubectl("delete", "gateway", "gw", "-n", "one")
+            server.kubectl("delete", "clusterrolebinding,clusterrole", NAME)
