@@ -13,9 +13,7 @@ static const char *state_name(const struct app *app)
 
 static struct status_live live_status(const struct app *app)
 {
-	const char *why = app->trouble[0] ? app->trouble :
-			  app->holding[0] ? app->holding :
-					    app_not_ready(app);
+	const char *why = app_trouble(app);
 	return (struct status_live){
 		.programmed = !*why && app->applied >= app->sent,
 		.message = *why ? str_of(why) : STR("the last change is being applied"),
@@ -63,6 +61,21 @@ static void out_source(struct out *out, const struct app *app)
 	out_end(out);
 }
 
+static void out_leader(struct out *out, const struct app *app)
+{
+	struct cluster_state state;
+	if (!app->cluster)
+		return;
+	cluster_state(app->cluster, &state);
+	out_kv_object(out, "leader");
+	out_kv_cstr(out, "identity", state.holder);
+	out_kv_bool(out, "here", state.leads);
+	if (*state.trouble)
+		out_kv_cstr(out, "trouble", state.trouble);
+	out_kv_int(out, "pending", (int64_t)state.publish.pending);
+	out_end(out);
+}
+
 static void out_engine(struct out *out, const struct app *app)
 {
 	struct engine_stats stats;
@@ -78,6 +91,7 @@ static void out_engine(struct out *out, const struct app *app)
 	if (app->trouble[0])
 		out_kv_cstr(out, "trouble", app->trouble);
 	out_source(out, app);
+	out_leader(out, app);
 	out_kv_object(out, "haproxy");
 	out_kv_cstr(out, "state", state_name(app));
 	if (caps) {
@@ -125,7 +139,7 @@ static void out_gateways(struct out *out, const struct app *app, const struct st
 		out_object(out);
 		out_meta(out, view->classes[i].object);
 		out_key(out, "status");
-		status_class(&view->classes[i], out);
+		status_class(&view->classes[i], STR_NONE, out);
 		out_end(out);
 	}
 	out_end(out);
@@ -193,6 +207,21 @@ static void text_source(struct call *call)
 			state.stale_s, state.stale);
 }
 
+static void text_leader(struct call *call)
+{
+	const struct app *app = call_app(call);
+	struct sb *sb = call_body(call);
+	struct cluster_state state;
+	if (!app->cluster)
+		return;
+	cluster_state(app->cluster, &state);
+	sb_addf(sb, "Leader:   %s%s", *state.holder ? state.holder : "nobody yet",
+		state.leads ? " (this one): writes status" : "");
+	if (state.publish.pending)
+		sb_addf(sb, ", %llu objects to go", (unsigned long long)state.publish.pending);
+	sb_addf(sb, "%s%s\n", *state.trouble ? "; the Lease cannot be used: " : "", state.trouble);
+}
+
 static void text_engine(struct call *call)
 {
 	const struct app *app = call_app(call);
@@ -208,6 +237,7 @@ static void text_engine(struct call *call)
 	sb_addf(sb, ", master %d, worker %d, agent %d, %llu reloads\n", stats.haproxy_pid,
 		stats.worker_pid, stats.agent_pid, (unsigned long long)stats.reloads);
 	text_source(call);
+	text_leader(call);
 	if (app->holding[0])
 		sb_addf(sb, "Holding:  %s\n", app->holding);
 	if (app->trouble[0])
@@ -476,7 +506,7 @@ static void out_status(struct out *out, const struct app *app, const struct obje
 	out_key(out, "status");
 	for (size_t i = 0; view && i < view->class_count; i++) {
 		if (view->classes[i].object == object) {
-			status_class(&view->classes[i], out);
+			status_class(&view->classes[i], STR_NONE, out);
 			return;
 		}
 	}

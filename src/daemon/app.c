@@ -144,6 +144,13 @@ const char *app_not_ready(const struct app *app)
 	return "";
 }
 
+const char *app_trouble(const struct app *app)
+{
+	return app->trouble[0] ? app->trouble :
+	       app->holding[0] ? app->holding :
+				 app_not_ready(app);
+}
+
 static void note_ready(struct app *app)
 {
 	if (app->ready || *app_not_ready(app))
@@ -169,12 +176,14 @@ static void on_applied(void *user, uint64_t sequence, const struct error *err)
 	count_applied(app, sequence);
 	log_events(app);
 	note_ready(app);
+	if (app->cluster)
+		cluster_applied(app->cluster);
 	wake_waiters(app, err);
 }
 
 static void finish_stop(struct app *app)
 {
-	if (app->stopping && engine_state(app->engine) == ENGINE_STOPPED)
+	if (app->stopping && !app->leaving && engine_state(app->engine) == ENGINE_STOPPED)
 		ev_break(app->loop, EVBREAK_ALL);
 }
 
@@ -190,6 +199,8 @@ static void on_state_changed(void *user, enum engine_state state)
 		  "engine: %s", names[state]);
 	log_events(app);
 	note_ready(app);
+	if (app->cluster)
+		cluster_applied(app->cluster);
 	finish_stop(app);
 }
 
@@ -354,6 +365,8 @@ static void run_pass(struct app *app)
 		hold_back(app, changes);
 	else
 		send_pass(app, changes);
+	if (app->cluster)
+		cluster_passed(app->cluster, state.waiting);
 	store_reap(app->store);
 	if (!state.waiting)
 		assign_waiters(app);
@@ -393,6 +406,8 @@ static void on_put(void *user, struct object *object)
 static void on_remove(void *user, enum kind kind, struct str ns, struct str name)
 {
 	struct app *app = user;
+	if (app->cluster)
+		cluster_gone(app->cluster, kind, ns, name);
 	if (store_delete(app->store, kind, ns, name))
 		compiler_mark(app->compiler, kind, ns, name);
 }
@@ -432,6 +447,8 @@ void app_route_changed(struct app *app, struct str ns, struct str name, app_appl
 void app_findings(const struct app *app, struct findings *findings)
 {
 	sources_findings(&app->sources, findings);
+	if (app->cluster)
+		cluster_findings(app->cluster, findings);
 	compiler_findings(app->compiler, findings);
 	if (findings->count)
 		qsort(findings->items, findings->count, sizeof(*findings->items), finding_cmp);
@@ -526,17 +543,26 @@ static void on_hup(struct ev_loop *loop, ev_signal *watcher, int revents)
 	notify_send("READY=1\n");
 }
 
+static void on_left(void *user)
+{
+	struct app *app = user;
+	app->leaving = false;
+	finish_stop(app);
+}
+
 static void stop(struct app *app, enum engine_stop how)
 {
-	app->stopping = true;
+	app->stopping = app->leaving = true;
 	app->stopping_at = app_now_s();
+	if (app->cluster)
+		cluster_stop(app->cluster, on_left, app);
+	else
+		app->leaving = false;
 	sources_fini(&app->sources);
 	ev_timer_stop(app->loop, &app->housekeeping);
 	ev_timer_stop(app->loop, &app->dns_settled);
 	if (app->engine_started)
 		engine_stop(app->engine, how);
-	else
-		ev_break(app->loop, EVBREAK_ALL);
 	finish_stop(app);
 }
 
@@ -633,6 +659,11 @@ static bool make_parts(struct app *app, struct error *err)
 		return false;
 	if (!sources_init(&app->sources, app->loop, &options->sources, &sink, err))
 		return false;
+	if (app->sources.kube && !options->cluster.disabled) {
+		app->cluster = cluster_new(app, &options->cluster, err);
+		if (!app->cluster)
+			return false;
+	}
 	app->control = control_new(app, err);
 	return app->control != NULL;
 }
@@ -671,6 +702,7 @@ static void app_fini(struct app *app)
 {
 	if (app->control)
 		control_stop(app->control);
+	cluster_free(app->cluster);
 	sources_fini(&app->sources);
 	engine_free(app->engine);
 	control_free(app->control);

@@ -10,6 +10,7 @@
  * report on it (metrics, answers); only app.c changes it. */
 #pragma once
 
+#include "daemon/cluster.h"
 #include "daemon/engine.h"
 #include "daemon/overrides.h"
 #include "daemon/sources.h"
@@ -21,6 +22,7 @@
 struct app_options {
 	struct engine_options engine;
 	struct sources_options sources;
+	struct cluster_options cluster;
 	const char *state_dir;
 	const char *control; /* path of the Unix socket */
 	const char *metrics; /* "ADDR:PORT" or NULL */
@@ -63,6 +65,7 @@ struct app {
 	struct compiler *compiler;
 	struct overrides *overrides;
 	struct sources sources;
+	struct cluster *cluster; /* NULL: no API server, or nothing is written to it */
 	struct dns *dns;
 	struct engine *engine;
 	struct control *control;
@@ -75,6 +78,7 @@ struct app {
 	bool accept_all; /* SIGHUP: what the source has counts, even nothing */
 	bool ready;	 /* has been */
 	bool stopping, upgrading;
+	bool leaving; /* the cluster's lead is being given back */
 	double stopping_at; /* app_now_s() */
 	char stale[640];   /* what was last logged of why the source may be old */
 	char holding[320]; /* why the last-good plan is served; "": it is not */
@@ -106,6 +110,9 @@ double app_now_s(void);
 
 /* "" when ready; else one sentence why not. */
 const char *app_not_ready(const struct app *app);
+
+/* Why HAProxy is not what the source says, or not for sure; "" when it is. */
+const char *app_trouble(const struct app *app);
 
 /* Calls fn when all that is sent to the engine now is applied; at once if it is. */
 void app_when_applied(struct app *app, app_applied_fn fn, void *user);

@@ -25,6 +25,14 @@ static const struct option_row run_options[] = {
 	{ "context", "NAME", "the current one", NULL, "the kubeconfig's context to use", 0, NULL },
 	{ "watch-namespace", "NAMESPACE", "all", NULL,
 	  "reads only this namespace; may be given several times", 0, NULL },
+	{ "no-status", NULL, NULL, NULL,
+	  "writes nothing to the API server: no status, no Lease", 0, NULL },
+	{ "lease-namespace", "NAMESPACE", "the pod's, else default", NULL,
+	  "where the Lease is whose holder, one of all replicas, writes status", 0, NULL },
+	{ "lease-name", "NAME", "tidegate", NULL, "its name", 0, NULL },
+	{ "address", "ADDRESS", "none", NULL,
+	  "an IP address or host name under which Gateways without addresses of their own are "
+	  "reached, for their status; may be given several times", 0, NULL },
 	{ "run-dir", "DIR", "$RUNTIME_DIRECTORY, /run/tidegate as root, "
 			    "$XDG_RUNTIME_DIR/tidegate or /tmp/tidegate-UID otherwise", NULL,
 	  "where sockets, haproxy.cfg, maps and the last-good plan live", 0, NULL },
@@ -224,6 +232,29 @@ static bool read_sources(const struct cli *cli, struct sources_options *sources,
 	return true;
 }
 
+static bool read_cluster(const struct cli *cli, bool kubernetes, struct cluster_options *cluster,
+			 struct error *err)
+{
+	*cluster = (struct cluster_options){
+		.disabled = cli_has(cli, "no-status"),
+		.lease_ns = cli_option(cli, "lease-namespace"),
+		.lease_name = cli_option_or(cli, "lease-name", "tidegate"),
+	};
+	for (size_t i = 0; i < cli->option_count; i++) {
+		if (strcmp(cli->options[i].row->name, "address") != 0)
+			continue;
+		if (cluster->address_count == CLUSTER_MAX_ADDRESSES)
+			return error_set(err, ERR_SYNTAX, "more than %d addresses",
+					 CLUSTER_MAX_ADDRESSES);
+		cluster->addresses[cluster->address_count++] = cli->options[i].value;
+	}
+	if (!kubernetes && (cluster->disabled || cluster->lease_ns || cluster->address_count ||
+			    cli_has(cli, "lease-name")))
+		return error_set(err, ERR_SYNTAX, "--no-status, --lease-namespace, --lease-name and "
+						  "--address go with --kubernetes");
+	return true;
+}
+
 static int run_run(const struct cli *cli)
 {
 	struct paths paths;
@@ -235,7 +266,8 @@ static int run_run(const struct cli *cli)
 	const char *namespaces[CLI_MAX_VALUES];
 	struct app_options options = read_options(cli, &paths);
 	if (!read_numbers(cli, &options.engine, &err) ||
-	    !read_sources(cli, &options.sources, namespaces, &err)) {
+	    !read_sources(cli, &options.sources, namespaces, &err) ||
+	    !read_cluster(cli, options.sources.kubernetes, &options.cluster, &err)) {
 		fprintf(stderr, "tidegate: %s\n", err.text);
 		return EXIT_USAGE;
 	}

@@ -159,6 +159,21 @@ static void kube_metrics(const struct kube_source *source, struct sb *out)
 			(unsigned long long)s.answers[i]);
 }
 
+static void cluster_metrics(const struct cluster *cluster, struct sb *out)
+{
+	struct cluster_state s;
+	cluster_state(cluster, &s);
+	number(out, "leader", "gauge", "1 while this replica writes status.", s.leads);
+	number(out, "status_writes_total", "counter", "Writes of objects' status.",
+	       s.publish.writes);
+	number(out, "status_conflicts_total", "counter",
+	       "Writes that another writer was faster than; tried again.", s.publish.conflicts);
+	number(out, "status_failures_total", "counter",
+	       "Writes that the API server refused; tried again.", s.publish.failures);
+	number(out, "status_pending", "gauge", "Objects whose status may have to be written.",
+	       s.publish.pending);
+}
+
 static void source_metrics(const struct app *app, struct sb *out)
 {
 	struct source_state state;
@@ -167,6 +182,8 @@ static void source_metrics(const struct app *app, struct sb *out)
 		files_metrics(app->sources.files, out);
 	if (app->sources.kube)
 		kube_metrics(app->sources.kube, out);
+	if (app->cluster)
+		cluster_metrics(app->cluster, out);
 	sources_state(&app->sources, &state);
 	number(out, "source_stale", "gauge", "1 while what the source said last may be old.",
 	       state.stale[0] != '\0');

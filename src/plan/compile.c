@@ -34,6 +34,9 @@ struct compiler {
 	struct route_unit **routes; /* by namespace, name */
 	const struct route_view **views; /* of the same index */
 	size_t route_count, route_capacity;
+	struct compile_news news; /* but for `made` */
+	const struct route_view **made;
+	size_t made_capacity;
 	struct map *slices; /* "ns/name" of an EndpointSlice -> its Service's name */
 
 	/* Marks. Values of the maps mean nothing. */
@@ -74,6 +77,7 @@ void compiler_free(struct compiler *compiler)
 		route_unit_free(compiler->routes[i]);
 	free(compiler->routes);
 	free(compiler->views);
+	free(compiler->made);
 	findings_drop(&compiler->gateway_findings);
 	free(compiler->gateway_entries.items);
 	gateways_free(compiler->gateways);
@@ -263,6 +267,10 @@ static void unit_remake(struct compiler *compiler, struct route_unit *unit,
 	unit->view = route_resolve(compiler->gateways, compiler->store, object);
 	unit_compile(compiler, unit);
 	hosts_attach(compiler->hosts, unit);
+	compiler->made = grow(compiler->made, compiler->news.made_count, &compiler->made_capacity,
+			      sizeof(*compiler->made));
+	compiler->made[compiler->news.made_count++] = unit->view;
+	compiler->news.routes = true;
 }
 
 static void unit_delete(struct compiler *compiler, struct route_unit *unit, bool attached)
@@ -272,6 +280,7 @@ static void unit_delete(struct compiler *compiler, struct route_unit *unit, bool
 	entry_list_release(compiler->set, &unit->entries);
 	unit_drop_backends(compiler, unit->backends, unit->backend_count);
 	unit->backends = NULL;
+	compiler->news.routes = true;
 	route_unit_free(unit);
 }
 
@@ -435,7 +444,7 @@ static void pass_gateways(struct compiler *compiler, const struct compile_option
 	gateways_emit(&emit, compiler->gateways);
 	emit_end(&emit, &compiler->gateway_entries, &compiler->gateway_findings);
 	hosts_reset(compiler->hosts, compiler->gateways);
-	compiler->needs_changed = true;
+	compiler->needs_changed = compiler->news.gateways = true;
 	routes_merge(compiler, true);
 	gateways_free(old);
 }
@@ -459,6 +468,7 @@ static void slices_remember(struct compiler *compiler)
 
 struct changes *compile_pass(struct compiler *compiler, const struct compile_options *options)
 {
+	compiler->news = (struct compile_news){ .gateways = false };
 	if (compiler->all_dirty) {
 		slices_remember(compiler);
 		backends_mark_all(compiler->backends);
@@ -496,6 +506,20 @@ const struct route_view *const *compiler_routes(const struct compiler *compiler,
 {
 	*ret_count = compiler->route_count;
 	return compiler->views;
+}
+
+void compiler_news(const struct compiler *compiler, struct compile_news *ret_news)
+{
+	*ret_news = compiler->news;
+	ret_news->made = compiler->made;
+}
+
+const struct route_view *compiler_route(const struct compiler *compiler, struct str ns,
+					struct str name)
+{
+	bool found;
+	size_t at = routes_find(compiler, ns, name, &found);
+	return found ? compiler->views[at] : NULL;
 }
 
 static void findings_append(struct findings *findings, const struct findings *more)

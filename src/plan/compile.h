@@ -44,6 +44,19 @@ bool compiler_needs_changed(struct compiler *compiler); /* the view's, since the
 const struct route_view *const *compiler_routes(const struct compiler *compiler,
 						size_t *ret_count);
 
+/* What the last pass has made anew; valid until the next one. */
+struct compile_news {
+	bool gateways; /* all of them, and so all routes */
+	bool routes;   /* some were made, or are gone: attached_routes may differ */
+	const struct route_view *const *made;
+	size_t made_count;
+};
+void compiler_news(const struct compiler *compiler, struct compile_news *ret_news);
+
+/* NULL: there is no such route. */
+const struct route_view *compiler_route(const struct compiler *compiler, struct str ns,
+					struct str name);
+
 /* Every finding of resolve and compile, sorted, copied to `findings`. */
 void compiler_findings(const struct compiler *compiler, struct findings *findings);
 

@@ -73,6 +73,8 @@ struct refetch {
 struct kube_source {
 	struct ev_loop *loop;
 	struct source_sink sink;
+	kube_seen_fn seen; /* NULL: nobody asked */
+	void *seen_user;
 	struct kubeconfig config;
 	struct kube_client *client;
 	char **namespaces;
@@ -145,8 +147,11 @@ static void on_list_begins(void *user)
 static void on_object(void *user, struct json_object *json)
 {
 	struct unit *unit = user;
+	struct kube_source *source = unit->source;
+	if (source->seen)
+		source->seen(source->seen_user, unit->kind->kind, json);
 	if (kube_objects_put(unit->objects, json, false))
-		touch(unit->source);
+		touch(source);
 }
 
 static void on_gone(void *user, struct json_object *json)
@@ -228,6 +233,12 @@ static void add_units(struct kube_source *source, const struct kube_kind *kind)
 		bool by_name = kind->kind == KIND_NAMESPACE;
 		add_unit(source, kind, by_name ? STR_NONE : ns, by_name ? ns : STR_NONE);
 	}
+}
+
+void kube_source_observe(struct kube_source *source, kube_seen_fn fn, void *user)
+{
+	source->seen = fn;
+	source->seen_user = user;
 }
 
 void kube_source_start(struct kube_source *source)
@@ -408,6 +419,17 @@ static struct unit *find_unit(const struct kube_source *source, enum kind kind, 
 	return NULL;
 }
 
+bool kube_source_path(const struct kube_source *source, enum kind kind, struct str ns,
+		      struct str name, struct sb *sb)
+{
+	const struct unit *unit = find_unit(source, kind, ns);
+	if (!unit)
+		return false;
+	kube_path(sb, kind, kube_watch_version(unit->watch), unit->kind->plural, ns);
+	sb_addf(sb, "/" STR_FMT, STR_ARG(name));
+	return true;
+}
+
 void kube_source_redeliver(struct kube_source *source, enum kind kind, struct str ns,
 			   struct str name)
 {
@@ -420,8 +442,7 @@ void kube_source_redeliver(struct kube_source *source, enum kind kind, struct st
 	struct refetch *refetch = xcalloc(1, sizeof(*refetch));
 	struct sb path;
 	sb_init(&path, 4096);
-	kube_path(&path, kind, kube_watch_version(unit->watch), unit->kind->plural, ns);
-	sb_addf(&path, "/" STR_FMT, STR_ARG(name));
+	kube_source_path(source, kind, ns, name, &path);
 	refetch->path = sb_take(&path, NULL);
 	refetch->source = source;
 	refetch->unit = unit;
@@ -621,7 +642,8 @@ struct kube_source *kube_source_new(struct ev_loop *loop, const struct kube_opti
 		return NULL;
 	}
 	set_name(source);
-	source->client = kube_client_new(loop, &source->config, on_client_changed, source, err);
+	source->client = kube_client_new(loop, &source->config, &kube_read_limits,
+					 on_client_changed, source, err);
 	if (!source->client) {
 		kube_source_free(source);
 		return NULL;

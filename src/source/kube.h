@@ -15,7 +15,9 @@
 #include "source/sink.h"
 
 struct ev_loop;
+struct json_object;
 struct kube_source;
+struct sb;
 
 struct kube_options { /* copied */
 	const char *kubeconfig; /* NULL: see source/kubeconfig.h */
@@ -29,7 +31,16 @@ struct kube_source *kube_source_new(struct ev_loop *loop, const struct kube_opti
 				    const struct source_sink *sink, struct error *err);
 void kube_source_free(struct kube_source *source); /* accepts NULL */
 
+/* fn sees every object that a list or a watch shows, with all that the sink is not told of, and
+ * before the sink. json is borrowed. fn may not call the source. */
+typedef void (*kube_seen_fn)(void *user, enum kind kind, struct json_object *json);
+void kube_source_observe(struct kube_source *source, kube_seen_fn fn, void *user);
+
 void kube_source_start(struct kube_source *source);
+
+/* Appends the path of one object, in the version that is read. False when its kind is not. */
+bool kube_source_path(const struct kube_source *source, enum kind kind, struct str ns,
+		      struct str name, struct sb *sb);
 
 /* Tries what failed at once (SIGHUP). */
 void kube_source_hurry(struct kube_source *source);

@@ -14,10 +14,8 @@
 enum {
 	PAUSE_MIN_MS = 250,
 	PAUSE_MAX_MS = 10000,
-	RATE_PER_S = 50,
-	BURST = 100,
-	MAX_UNANSWERED = 20,
 	MAX_STREAMS = 100, /* of one connection; an API server allows as many by default */
+	TOKEN_PAUSE_MS = 20, /* while the rate is spent */
 	CONNECT_LIMIT_S = 10,
 	ANSWER_LIMIT_S = 30,	/* until a status comes */
 	RETRY_AFTER_MAX_S = 60, /* whatever a server says */
@@ -27,6 +25,8 @@ enum {
 };
 #define PULSE_S 15.0
 
+const struct kube_limits kube_read_limits = { .rate_per_s = 50, .burst = 100, .unanswered = 20 };
+
 TAILQ_HEAD(request_list, kube_request);
 
 struct kube_request {
@@ -35,6 +35,9 @@ struct kube_request {
 	struct kube_request_ops ops;
 	void *user;
 	char *url;
+	const char *method; /* NULL: GET; a literal */
+	char *type, *body;  /* of what is sent; NULL: nothing */
+	size_t body_bytes;
 	unsigned limit_s;
 	CURL *easy; /* NULL: in the queue */
 	struct curl_slist *headers;
@@ -53,6 +56,7 @@ struct socket_watch {
 struct kube_client {
 	struct ev_loop *loop;
 	const struct kubeconfig *config;
+	const struct kube_limits *limits;
 	struct kube_auth *auth;
 	void (*changed)(void *user);
 	void *user;
@@ -159,6 +163,8 @@ static void request_free(struct kube_request *request)
 	}
 	curl_slist_free_all(request->headers);
 	sb_fini(&request->status_body);
+	free(request->type);
+	free(request->body);
 	free(request->url);
 	free(request);
 }
@@ -396,21 +402,43 @@ static void set_tls(CURL *easy, const struct kubeconfig *config,
 		curl_easy_setopt(easy, CURLOPT_SSLKEY, credential->key_file.p);
 }
 
-static void set_credential(struct kube_request *request, CURL *easy,
-			   const struct kube_credential *credential)
+static void add_header(struct kube_request *request, const char *name, struct str value)
 {
-	request->headers = curl_slist_append(NULL, "Accept: application/json");
+	struct sb header;
+	sb_init(&header, 128 * 1024);
+	sb_addf(&header, "%s: " STR_FMT, name, STR_ARG(value));
+	request->headers = curl_slist_append(request->headers, sb_str(&header).p);
+	sb_fini(&header);
+}
+
+static void set_headers(struct kube_request *request, CURL *easy,
+			const struct kube_credential *credential)
+{
+	add_header(request, "Accept", STR("application/json"));
+	if (request->type)
+		add_header(request, "Content-Type", str_of(request->type));
 	if (!str_empty(credential->token)) {
-		struct sb header;
-		sb_init(&header, 128 * 1024);
-		sb_addf(&header, "Authorization: Bearer " STR_FMT, STR_ARG(credential->token));
-		request->headers = curl_slist_append(request->headers, sb_str(&header).p);
-		sb_fini(&header);
+		struct sb bearer;
+		sb_init(&bearer, 128 * 1024);
+		sb_addf(&bearer, "Bearer " STR_FMT, STR_ARG(credential->token));
+		add_header(request, "Authorization", sb_str(&bearer));
+		sb_fini(&bearer);
 	} else if (!str_empty(credential->username)) {
 		curl_easy_setopt(easy, CURLOPT_USERNAME, credential->username.p);
 		curl_easy_setopt(easy, CURLOPT_PASSWORD, credential->password.p);
 	}
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, request->headers);
+}
+
+static void set_body(const struct kube_request *request, CURL *easy)
+{
+	if (!request->method)
+		return;
+	curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
+	if (!request->body)
+		return;
+	curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_bytes);
+	curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body);
 }
 
 static CURL *make_easy(struct kube_request *request, const struct kube_credential *credential)
@@ -420,7 +448,8 @@ static CURL *make_easy(struct kube_request *request, const struct kube_credentia
 	if (!easy)
 		abort(); /* out of memory */
 	set_tls(easy, config, credential);
-	set_credential(request, easy, credential);
+	set_headers(request, easy, credential);
+	set_body(request, easy);
 	curl_easy_setopt(easy, CURLOPT_URL, request->url);
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(easy, CURLOPT_USERAGENT, "tidegate/" PACKAGE_VERSION);
@@ -460,22 +489,22 @@ static void start_request(struct kube_request *request, const struct kube_creden
 static void refill(struct kube_client *client)
 {
 	double now = now_s();
-	client->tokens += (now - client->tokens_at_s) * RATE_PER_S;
+	client->tokens += (now - client->tokens_at_s) * client->limits->rate_per_s;
 	client->tokens_at_s = now;
-	if (client->tokens > BURST)
-		client->tokens = BURST;
+	if (client->tokens > client->limits->burst)
+		client->tokens = client->limits->burst;
 }
 
 /* False when requests have to wait; something will call pump() again. */
 static bool may_start(struct kube_client *client)
 {
 	if (ev_is_active(&client->gate) ||
-	    client->unanswered >= (client->away ? 1 : MAX_UNANSWERED))
+	    client->unanswered >= (client->away ? 1 : client->limits->unanswered))
 		return false;
 	refill(client);
 	if (client->tokens >= 1)
 		return true;
-	close_gate(client, 1000 / RATE_PER_S);
+	close_gate(client, TOKEN_PAUSE_MS);
 	return false;
 }
 
@@ -541,6 +570,18 @@ struct kube_request *kube_get(struct kube_client *client, const char *path, unsi
 {
 	struct kube_request *request = enqueue(client, path, limit_s, ops, user);
 	pump_later(client); /* the caller has not stored the request yet */
+	return request;
+}
+
+struct kube_request *kube_send(struct kube_client *client, const struct kube_call *call,
+			       unsigned limit_s, const struct kube_request_ops *ops, void *user)
+{
+	struct kube_request *request = enqueue(client, call->path, limit_s, ops, user);
+	request->method = call->method;
+	request->type = xstrndup(call->type, strlen(call->type));
+	request->body = xstrndup(call->body.p, call->body.n);
+	request->body_bytes = call->body.n;
+	pump_later(client);
 	return request;
 }
 
@@ -649,14 +690,16 @@ static bool set_base(struct kube_client *client, struct error *err)
 }
 
 struct kube_client *kube_client_new(struct ev_loop *loop, const struct kubeconfig *config,
-				    void (*changed)(void *user), void *user, struct error *err)
+				    const struct kube_limits *limits, void (*changed)(void *user),
+				    void *user, struct error *err)
 {
 	struct kube_client *client = xcalloc(1, sizeof(*client));
 	client->loop = loop;
 	client->config = config;
+	client->limits = limits;
 	client->changed = changed;
 	client->user = user;
-	client->tokens = BURST;
+	client->tokens = limits->burst;
 	client->tokens_at_s = client->heard_s = now_s();
 	TAILQ_INIT(&client->queue);
 	TAILQ_INIT(&client->running);

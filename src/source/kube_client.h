@@ -2,15 +2,15 @@
 /* Requests to one API server: libcurl's multi interface in our loop, over one HTTP/2 connection
  * where the server speaks it.
  *
- *   kube_get() ──► queue ──gate, rate──► running ──► body() ... ──► done()
+ *   kube_get(), kube_send() ──► queue ──gate, rate──► running ──► body() ... ──► done()
  *                            │
  *        closed while the server is away: then one request at a time goes out to try, after a
  *        pause that doubles up to 10 s; the first answer opens it
  *
  * So however many watches wait, a server that is away sees one attempt per pause, and one that
- * comes back sees at most 100 requests at once and 50/s after that. A connection that is quiet
- * is asked for a sign of life every 15 s, and given up with all that runs on it when none
- * comes within 10 s. */
+ * comes back sees at most a burst of requests at once and a steady rate after that. A connection
+ * that is quiet is asked for a sign of life every 15 s, and given up with all that runs on it when
+ * none comes within 10 s. */
 #pragma once
 
 #include "source/kubeconfig.h"
@@ -33,10 +33,17 @@ struct kube_request_ops {
 	void (*done)(void *user, const struct kube_answer *answer);
 };
 
-/* config is borrowed. changed() is called from the loop when the server goes away or comes
+struct kube_limits { /* of one client's requests */
+	unsigned rate_per_s, burst;
+	unsigned unanswered; /* at once */
+};
+extern const struct kube_limits kube_read_limits; /* of a client that lists and watches */
+
+/* config and limits are borrowed. changed() is called from the loop when the server goes away or comes
  * back. NULL when libcurl cannot do it. */
 struct kube_client *kube_client_new(struct ev_loop *loop, const struct kubeconfig *config,
-				    void (*changed)(void *user), void *user, struct error *err);
+				    const struct kube_limits *limits, void (*changed)(void *user),
+				    void *user, struct error *err);
 /* Requests that run are dropped without done(). Accepts NULL. */
 void kube_client_free(struct kube_client *client);
 
@@ -44,6 +51,14 @@ void kube_client_free(struct kube_client *client);
  * it has returned. */
 struct kube_request *kube_get(struct kube_client *client, const char *path, unsigned limit_s,
 			      const struct kube_request_ops *ops, void *user);
+struct kube_call { /* a request that writes */
+	const char *method, *path;
+	const char *type; /* of the body: "application/json" */
+	struct str body;
+};
+/* The same for what is not read; everything is copied. */
+struct kube_request *kube_send(struct kube_client *client, const struct kube_call *call,
+			       unsigned limit_s, const struct kube_request_ops *ops, void *user);
 /* No callback comes any more. Accepts NULL. */
 void kube_cancel(struct kube_request *request);
 

@@ -2,6 +2,10 @@
 /* Views to status objects. */
 #include "status/status.h"
 
+#include "status/features.h"
+
+enum { MAX_MESSAGE_BYTES = 32768 }; /* CRD */
+
 static void write_condition(const struct condition *condition, int64_t generation,
 			    struct out *out)
 {
@@ -9,7 +13,7 @@ static void write_condition(const struct condition *condition, int64_t generatio
 	out_kv_cstr(out, "type", condition->type);
 	out_kv_cstr(out, "status", condition->status ? "True" : "False");
 	out_kv_cstr(out, "reason", condition->reason);
-	out_kv_str(out, "message", condition->message);
+	out_kv_str(out, "message", str_sub(condition->message, 0, MAX_MESSAGE_BYTES));
 	out_kv_int(out, "observedGeneration", generation);
 	out_end(out);
 }
@@ -40,11 +44,45 @@ static void write_conditions(const struct conditions *conditions, int64_t genera
 	out_end(out);
 }
 
-void status_class(const struct class_view *class, struct out *out)
+/* "v1.6.1": the v1 line of the Gateway API is what we speak. */
+static struct condition version_condition(struct str version, struct arena *arena)
 {
-	out_object(out);
-	write_conditions(&class->conditions, class->object->meta.generation, NULL, out);
+	bool known = str_starts(version, STR("v1."));
+	return (struct condition){
+		.type = "SupportedVersion",
+		.status = known,
+		.reason = known ? "SupportedVersion" : "UnsupportedVersion",
+		.message = arena_strf(arena, "The Gateway API of this cluster is " STR_FMT "%s",
+				      STR_ARG(version),
+				      known ? "." : "; v1.0 or a later v1 is supported."),
+	};
+}
+
+static void write_features(struct out *out)
+{
+	out_kv_array(out, "supportedFeatures");
+	for (const char *const *name = supported_features; *name; name++) {
+		out_object(out);
+		out_kv_cstr(out, "name", *name);
+		out_end(out);
+	}
 	out_end(out);
+}
+
+void status_class(const struct class_view *class, struct str version, struct out *out)
+{
+	struct arena *arena = arena_new();
+	struct conditions conditions = class->conditions;
+	if (!str_empty(version)) {
+		struct condition condition = version_condition(version, arena);
+		conditions_set(&conditions, condition.type, condition.status, condition.reason,
+			       condition.message);
+	}
+	out_object(out);
+	write_conditions(&conditions, class->object->meta.generation, NULL, out);
+	write_features(out);
+	out_end(out);
+	arena_free(arena);
 }
 
 /* ---- Gateways ---- */

@@ -17,7 +17,8 @@ struct status_live {
 	size_t address_count;
 };
 
-void status_class(const struct class_view *class, struct out *out);
+/* version: of the Gateway API's definitions in the cluster; empty: not known. */
+void status_class(const struct class_view *class, struct str version, struct out *out);
 
 /* live may be NULL: Programmed is then what the views say. */
 void status_gateway(const struct gateway_view *gateway, const struct status_live *live,

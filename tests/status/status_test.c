@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "status/features.h"
 #include "status/status.h"
 
 #include "tests/resolve/world.h"
@@ -37,10 +38,26 @@ static void class_status(void **state)
 	world_resolve(world);
 	sb_init(&sb, 4096);
 	out_init(&out, &sb, OUT_JSON);
-	status_class(&world->gateways->classes[0], &out);
-	assert_text(&sb, "{\"conditions\":[{\"type\":\"Accepted\",\"status\":\"True\","
-			 "\"reason\":\"Accepted\",\"message\":\"Gateways of this class are served "
-			 "by Tidegate.\",\"observedGeneration\":0}]}");
+	status_class(&world->gateways->classes[0], STR("v1.6.1"), &out);
+	struct str text = sb_str(&sb);
+	assert_mentions(text, "{\"conditions\":[{\"type\":\"Accepted\",\"status\":\"True\","
+			      "\"reason\":\"Accepted\",\"message\":\"Gateways of this class are "
+			      "served by Tidegate.\",\"observedGeneration\":0},{"
+			      "\"type\":\"SupportedVersion\",\"status\":\"True\"");
+	assert_mentions(text, "\"supportedFeatures\":[{\"name\":\"Gateway\"},");
+	sb_fini(&sb);
+	/* Features are claimed in order; of a version that is not known nothing is said. */
+	for (size_t i = 1; supported_features[i]; i++)
+		assert_true(strcmp(supported_features[i - 1], supported_features[i]) < 0);
+	sb_init(&sb, 4096);
+	out_init(&out, &sb, OUT_JSON);
+	status_class(&world->gateways->classes[0], STR_NONE, &out);
+	assert_null(strstr(sb_str(&sb).p, "SupportedVersion"));
+	sb_reset(&sb);
+	out_init(&out, &sb, OUT_JSON);
+	status_class(&world->gateways->classes[0], STR("v2.0.0"), &out);
+	assert_mentions(sb_str(&sb), "\"reason\":\"UnsupportedVersion\"");
+	sb_fini(&sb);
 }
 
 static struct str gateway_text(struct world *world, const struct status_live *live, struct sb *sb)

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/cluster.h"
+
+#include <arpa/inet.h>
+#include <bsd/stdlib.h>
+#include <json-c/json.h>
+#include <unistd.h>
+
+#include "daemon/app.h"
+#include "daemon/log.h"
+#include "status/leader.h"
+#include "status/status.h"
+
+enum { IDENTITY_BYTES = 160, NAMESPACE_BYTES = 64, VERSION_BYTES = 64, DEFINITION_BYTES = 4 << 20 };
+/* Something that HAProxy refuses, or its absence, is told after so long: a reload, or a restart,
+ * is none of the users' business. */
+#define PATIENCE_S 5.0
+#define VERSION_LIMIT_S 30
+#define POD_NAMESPACE "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+#define DEFINITION_PATH \
+	"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/gatewayclasses." GROUP_GATEWAY
+
+struct cluster {
+	struct app *app;
+	struct cluster_options options;
+	struct kubeconfig config;
+	struct kube_client *client;
+	struct publisher *publisher;
+	struct leader *leader;
+	char identity[IDENTITY_BYTES], lease_ns[NAMESPACE_BYTES];
+	bool complete;		  /* the views are those of a whole source */
+	uint64_t sequence;	  /* that has the Gateways as they are */
+	double unprogrammed_at_s; /* since when HAProxy is not what it is to be; 0: it is */
+	bool programmed;	  /* as last looked at */
+	char known_trouble[256];
+	struct kube_request *definition; /* being read, for its version */
+	struct sb definition_body;
+	char version[VERSION_BYTES]; /* of the Gateway API; "": not known */
+	void (*stopped)(void *user);
+	void *stopped_user;
+};
+
+/* ---- What is to be said ---- */
+
+/* HAProxy is what the Gateways ask for. Routes come and go all the time, and do not count. */
+static bool is_programmed(struct cluster *cluster)
+{
+	const struct app *app = cluster->app;
+	bool programmed = !*app_trouble(app) && app->applied >= cluster->sequence;
+	if (programmed)
+		cluster->unprogrammed_at_s = 0;
+	else if (cluster->unprogrammed_at_s == 0)
+		cluster->unprogrammed_at_s = app_now_s();
+	cluster->programmed = programmed;
+	return programmed;
+}
+
+static bool has_addresses(const struct gateway *spec)
+{
+	for (size_t i = 0; i < spec->address_count; i++) {
+		if (!str_empty(spec->addresses[i].value))
+			return true;
+	}
+	return false;
+}
+
+static void render_addresses(const struct cluster *cluster, const struct gateway_view *gateway,
+			     struct gateway_address *addresses, struct status_live *live)
+{
+	if (has_addresses(&gateway->object->gateway))
+		return;
+	for (size_t i = 0; i < cluster->options.address_count; i++) {
+		unsigned char bytes[sizeof(struct in6_addr)];
+		const char *text = cluster->options.addresses[i];
+		bool ip = inet_pton(AF_INET, text, bytes) == 1 ||
+			  inet_pton(AF_INET6, text, bytes) == 1;
+		addresses[i] = (struct gateway_address){
+			.type = ip ? STR("IPAddress") : STR("Hostname"), .value = str_of(text)
+		};
+	}
+	live->addresses = addresses;
+	live->address_count = cluster->options.address_count;
+}
+
+static enum publish_answer render_gateway(struct cluster *cluster, struct str ns, struct str name,
+					  struct out *out, int64_t *ret_generation)
+{
+	const struct gateway_view *gateway =
+		gateways_find(compiler_gateways(cluster->app->compiler), ns, name);
+	struct gateway_address addresses[CLUSTER_MAX_ADDRESSES];
+	struct status_live live = { .programmed = is_programmed(cluster),
+				    .message = str_of(app_trouble(cluster->app)) };
+	if (!gateway)
+		return PUBLISH_NOTHING;
+	if (!live.programmed && app_now_s() - cluster->unprogrammed_at_s < PATIENCE_S)
+		return PUBLISH_LATER;
+	render_addresses(cluster, gateway, addresses, &live);
+	status_gateway(gateway, &live, out);
+	*ret_generation = gateway->object->meta.generation;
+	return PUBLISH_NOW;
+}
+
+static enum publish_answer render_class(struct cluster *cluster, struct str name, struct out *out,
+					int64_t *ret_generation)
+{
+	const struct gateways_view *view = compiler_gateways(cluster->app->compiler);
+	if (cluster->definition)
+		return PUBLISH_LATER;
+	for (size_t i = 0; i < view->class_count; i++) {
+		const struct class_view *class = &view->classes[i];
+		if (!str_eq(class->object->meta.name, name))
+			continue;
+		status_class(class, str_of(cluster->version), out);
+		*ret_generation = class->object->meta.generation;
+		return PUBLISH_NOW;
+	}
+	return PUBLISH_NOTHING;
+}
+
+static enum publish_answer render_route(struct cluster *cluster, struct str ns, struct str name,
+					struct out *out, int64_t *ret_generation)
+{
+	const struct route_view *route = compiler_route(cluster->app->compiler, ns, name);
+	if (!route)
+		return PUBLISH_NOTHING;
+	status_route(route, str_of(cluster->app->options.controller_name), out);
+	*ret_generation = route->object->meta.generation;
+	return PUBLISH_NOW;
+}
+
+static enum publish_answer on_render(void *user, enum kind kind, struct str ns, struct str name,
+				     struct out *out, int64_t *ret_generation)
+{
+	struct cluster *cluster = user;
+	if (!cluster->complete)
+		return PUBLISH_NOTHING; /* everything is marked when it is */
+	switch (kind) {
+	case KIND_GATEWAYCLASS:
+		return render_class(cluster, name, out, ret_generation);
+	case KIND_GATEWAY:
+		return render_gateway(cluster, ns, name, out, ret_generation);
+	case KIND_HTTPROUTE:
+		return render_route(cluster, ns, name, out, ret_generation);
+	default:
+		return PUBLISH_NOTHING;
+	}
+}
+
+static bool on_path(void *user, enum kind kind, struct str ns, struct str name, struct sb *sb)
+{
+	const struct cluster *cluster = user;
+	return kube_source_path(cluster->app->sources.kube, kind, ns, name, sb);
+}
+
+/* ---- What may have changed ---- */
+
+static void mark_view(struct cluster *cluster, const struct object *object)
+{
+	publisher_mark(cluster->publisher, object->kind, object->meta.ns, object->meta.name);
+}
+
+static void mark_gateways(struct cluster *cluster)
+{
+	const struct gateways_view *view = compiler_gateways(cluster->app->compiler);
+	for (size_t i = 0; i < view->gateway_count; i++)
+		mark_view(cluster, view->gateways[i].object);
+}
+
+static void mark_routes(struct cluster *cluster, const struct route_view *const *routes,
+			size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		mark_view(cluster, routes[i]->object);
+}
+
+static void mark_classes(struct cluster *cluster)
+{
+	const struct gateways_view *view = compiler_gateways(cluster->app->compiler);
+	for (size_t i = 0; i < view->class_count; i++)
+		mark_view(cluster, view->classes[i].object);
+}
+
+static void mark_all(struct cluster *cluster)
+{
+	size_t count;
+	if (!cluster->complete || !publisher_enabled(cluster->publisher))
+		return;
+	mark_classes(cluster);
+	mark_gateways(cluster);
+	const struct route_view *const *routes = compiler_routes(cluster->app->compiler, &count);
+	mark_routes(cluster, routes, count);
+}
+
+void cluster_passed(struct cluster *cluster, bool waiting)
+{
+	struct compile_news news;
+	bool complete = cluster->app->complete && !waiting;
+	bool first = complete && !cluster->complete;
+	cluster->complete = complete;
+	compiler_news(cluster->app->compiler, &news);
+	if (news.gateways || first)
+		cluster->sequence = cluster->app->sent;
+	if (first || news.gateways) {
+		mark_all(cluster);
+	} else if (complete && news.routes) {
+		mark_gateways(cluster);
+		mark_routes(cluster, news.made, news.made_count);
+	}
+}
+
+void cluster_applied(struct cluster *cluster)
+{
+	bool before = cluster->programmed;
+	if (is_programmed(cluster) != before && cluster->complete)
+		mark_gateways(cluster);
+}
+
+void cluster_gone(struct cluster *cluster, enum kind kind, struct str ns, struct str name)
+{
+	publisher_gone(cluster->publisher, kind, ns, name);
+}
+
+static void on_seen(void *user, enum kind kind, struct json_object *json)
+{
+	struct cluster *cluster = user;
+	publisher_seen(cluster->publisher, kind, json);
+}
+
+/* ---- The version of the Gateway API ---- */
+
+static bool on_definition_body(void *user, struct str bytes, struct error *err)
+{
+	struct cluster *cluster = user;
+	sb_add(&cluster->definition_body, bytes);
+	return sb_ok(&cluster->definition_body, err);
+}
+
+static void read_version(struct cluster *cluster);
+
+/* Who may not read it does without. */
+static void on_definition_done(void *user, const struct kube_answer *answer)
+{
+	struct cluster *cluster = user;
+	struct json_object *json = NULL, *metadata, *annotations, *version;
+	cluster->definition = NULL;
+	if (answer->unanswered) {
+		sb_fini(&cluster->definition_body);
+		read_version(cluster);
+		return;
+	}
+	if (answer->status == 200)
+		json = json_tokener_parse(sb_str(&cluster->definition_body).p);
+	if (json_object_object_get_ex(json, "metadata", &metadata) &&
+	    json_object_object_get_ex(metadata, "annotations", &annotations) &&
+	    json_object_object_get_ex(annotations, GROUP_GATEWAY "/bundle-version", &version))
+		snprintf(cluster->version, VERSION_BYTES, "%s", json_object_get_string(version));
+	json_object_put(json);
+	sb_fini(&cluster->definition_body);
+}
+
+static void read_version(struct cluster *cluster)
+{
+	static const struct kube_request_ops ops = { on_definition_body, on_definition_done };
+	if (cluster->definition)
+		return;
+	sb_init(&cluster->definition_body, DEFINITION_BYTES);
+	cluster->definition =
+		kube_get(cluster->client, DEFINITION_PATH, VERSION_LIMIT_S, &ops, cluster);
+}
+
+/* ---- The lead ---- */
+
+static void log_trouble(struct cluster *cluster)
+{
+	const char *trouble = leader_trouble(cluster->leader);
+	if (strcmp(trouble, cluster->known_trouble) == 0)
+		return;
+	snprintf(cluster->known_trouble, sizeof(cluster->known_trouble), "%s", trouble);
+	if (*trouble)
+		log_warning("the Lease %s/%s cannot be used: %s", cluster->lease_ns,
+			    cluster->options.lease_name, trouble);
+}
+
+static void on_leader_changed(void *user)
+{
+	struct cluster *cluster = user;
+	bool leads = leader_leads(cluster->leader);
+	log_trouble(cluster);
+	if (leads == publisher_enabled(cluster->publisher))
+		return;
+	log_info(leads ? "leads: writes status" : "does not lead any more: writes no status");
+	publisher_enable(cluster->publisher, leads);
+	if (leads)
+		read_version(cluster);
+	mark_all(cluster);
+}
+
+static void on_client_changed(void *user)
+{
+	struct cluster *cluster = user;
+	double seconds;
+	const char *away = kube_client_away(cluster->client, &seconds);
+	log_debug("status: the API server is %s", away ? away : "back");
+}
+
+/* ---- Reports ---- */
+
+void cluster_findings(const struct cluster *cluster, struct findings *findings)
+{
+	publisher_findings(cluster->publisher, findings);
+}
+
+void cluster_state(const struct cluster *cluster, struct cluster_state *ret_state)
+{
+	*ret_state = (struct cluster_state){
+		.leads = leader_leads(cluster->leader),
+		.identity = cluster->identity,
+		.holder = leader_holder(cluster->leader),
+		.trouble = leader_trouble(cluster->leader),
+	};
+	publisher_stats(cluster->publisher, &ret_state->publish);
+}
+
+/* ---- Lifetime ---- */
+
+/* "tidegate-7d9f-x2b_4f0c2a91": nobody else's, not even that of this pod's last process. */
+static void make_identity(struct cluster *cluster)
+{
+	char host[IDENTITY_BYTES - 16];
+	if (gethostname(host, sizeof(host)) < 0)
+		host[0] = '\0';
+	host[sizeof(host) - 1] = '\0';
+	snprintf(cluster->identity, sizeof(cluster->identity), "%s_%08x", host, arc4random());
+}
+
+static void find_namespace(struct cluster *cluster)
+{
+	FILE *file = cluster->options.lease_ns ? NULL : fopen(POD_NAMESPACE, "re");
+	snprintf(cluster->lease_ns, NAMESPACE_BYTES, "%s",
+		 cluster->options.lease_ns ? cluster->options.lease_ns : "default");
+	if (!file)
+		return;
+	char line[NAMESPACE_BYTES];
+	if (fgets(line, sizeof(line), file)) {
+		line[strcspn(line, "\n")] = '\0';
+		memcpy(cluster->lease_ns, line, sizeof(line));
+	}
+	fclose(file);
+}
+
+static bool make_parts(struct cluster *cluster, struct error *err)
+{
+	struct app *app = cluster->app;
+	const struct kube_options *kube = &app->options.sources.kube;
+	const struct publish_ops ops = { cluster, on_render, on_path };
+	if (!kubeconfig_load(kube->kubeconfig, kube->context, &cluster->config, err))
+		return false;
+	cluster->client = kube_client_new(app->loop, &cluster->config, &publish_limits,
+					  on_client_changed, cluster, err);
+	if (!cluster->client)
+		return false;
+	const struct leader_options lease = { cluster->lease_ns, cluster->options.lease_name,
+					      cluster->identity };
+	cluster->publisher = publisher_new(app->loop, cluster->client,
+					   str_of(app->options.controller_name), &ops);
+	cluster->leader = leader_new(app->loop, cluster->client, &lease, on_leader_changed, cluster);
+	kube_source_observe(app->sources.kube, on_seen, cluster);
+	return true;
+}
+
+struct cluster *cluster_new(struct app *app, const struct cluster_options *options,
+			    struct error *err)
+{
+	struct cluster *cluster = xcalloc(1, sizeof(*cluster));
+	cluster->app = app;
+	cluster->options = *options;
+	make_identity(cluster);
+	find_namespace(cluster);
+	if (make_parts(cluster, err))
+		return cluster;
+	cluster_free(cluster);
+	return NULL;
+}
+
+void cluster_free(struct cluster *cluster)
+{
+	if (!cluster)
+		return;
+	kube_cancel(cluster->definition);
+	sb_fini(&cluster->definition_body);
+	leader_free(cluster->leader);
+	publisher_free(cluster->publisher);
+	kube_client_free(cluster->client);
+	if (cluster->config.arena)
+		kubeconfig_fini(&cluster->config);
+	free(cluster);
+}
+
+void cluster_stop(struct cluster *cluster, void (*stopped)(void *user), void *user)
+{
+	kube_source_observe(cluster->app->sources.kube, NULL, NULL);
+	publisher_enable(cluster->publisher, false);
+	leader_release(cluster->leader, stopped, user);
+}

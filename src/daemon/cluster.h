@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Our part in a Kubernetes cluster beyond reading it: one replica leads, and writes what it
+ * makes of the objects into their status. It has connections of its own. */
+#pragma once
+
+#include "base/error.h"
+#include "model/finding.h"
+#include "status/publish.h"
+
+struct app;
+struct cluster;
+
+enum { CLUSTER_MAX_ADDRESSES = 16 };
+
+struct cluster_options { /* borrowed */
+	bool disabled; /* --no-status */
+	const char *lease_ns; /* NULL: the pod's namespace */
+	const char *lease_name;
+	const char *addresses[CLUSTER_MAX_ADDRESSES]; /* where Gateways are reached */
+	size_t address_count;
+};
+
+/* app's source, an API server, must be there already, and outlive the cluster. */
+struct cluster *cluster_new(struct app *app, const struct cluster_options *options,
+			    struct error *err);
+void cluster_free(struct cluster *cluster); /* accepts NULL */
+
+/* The compiler has made a pass. waiting: over objects of which some are still to come. */
+void cluster_passed(struct cluster *cluster, bool waiting);
+/* What HAProxy is has changed, or how it fares. */
+void cluster_applied(struct cluster *cluster);
+void cluster_gone(struct cluster *cluster, enum kind kind, struct str ns, struct str name);
+
+/* Gives the lead back; stopped() is called when that is done, at once or from the loop. Nothing
+ * is written any more, and the source may go. */
+void cluster_stop(struct cluster *cluster, void (*stopped)(void *user), void *user);
+
+void cluster_findings(const struct cluster *cluster, struct findings *findings);
+
+struct cluster_state {
+	bool leads;
+	const char *identity, *holder; /* us; who leads ("": nobody) */
+	const char *trouble;	       /* why there is no lead; "" */
+	struct publish_stats publish;
+};
+void cluster_state(const struct cluster *cluster, struct cluster_state *ret_state);

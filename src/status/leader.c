@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "status/leader.h"
+
+#include <bsd/stdlib.h>
+#include <ev.h>
+#include <json-c/json.h>
+#include <time.h>
+
+#include "base/sb.h"
+
+enum {
+	LEASE_S = 15,
+	RENEW_LIMIT_S = 10, /* without success: not the leader any more */
+	RETRY_MS = 2000,
+	RELEASE_LIMIT_MS = 2000,
+	REQUEST_LIMIT_S = 5,
+	LEASE_BYTES = 256 * 1024,
+	NAME_BYTES = 256,
+	TEXT_BYTES = 512,
+	TIME_BYTES = 40,
+};
+
+enum step { STEP_NONE = 0, STEP_READ, STEP_WRITE, STEP_RELEASE };
+
+struct leader {
+	struct ev_loop *loop;
+	struct kube_client *client;
+	char *path, *lease_path; /* of all Leases of the namespace, and of ours */
+	struct leader_options options;
+	void (*changed)(void *user);
+	void *user;
+	void (*released)(void *user); /* set: being released */
+	void *released_user;
+	struct json_object *lease; /* as last read or written; NULL: there is none, or unknown */
+	struct kube_request *request;
+	enum step step; /* what the request does */
+	struct sb body;
+	ev_timer timer, notify;
+	bool leads;
+	double seen_s;	  /* when the Lease last changed */
+	double renewed_s; /* by us; when the request began */
+	double begun_s;
+	char holder[NAME_BYTES], seen_version[NAME_BYTES];
+	char trouble[TEXT_BYTES];
+};
+
+static double now_s(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+/* ---- State ---- */
+
+static void tell(struct leader *leader)
+{
+	/* Later: whoever is told may cancel requests, which a done() may not. */
+	if (!ev_is_active(&leader->notify))
+		ev_timer_start(leader->loop, &leader->notify);
+}
+
+static void on_notify(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct leader *leader = timer->data;
+	(void)events;
+	ev_timer_stop(loop, timer);
+	leader->changed(leader->user);
+}
+
+static void set_leads(struct leader *leader, bool leads)
+{
+	if (leader->leads == leads)
+		return;
+	leader->leads = leads;
+	tell(leader);
+}
+
+static void set_trouble(struct leader *leader, struct str text)
+{
+	if (str_is(text, leader->trouble))
+		return;
+	snprintf(leader->trouble, TEXT_BYTES, STR_FMT, STR_ARG(text));
+	tell(leader);
+}
+
+static void pause_ms(struct leader *leader, int64_t ms)
+{
+	ev_timer_stop(leader->loop, &leader->timer);
+	ev_timer_set(&leader->timer, (double)ms / 1000.0, 0);
+	ev_timer_start(leader->loop, &leader->timer);
+}
+
+/* Those who wait for the same Lease do not ask all at once. */
+static void pause_as_usual(struct leader *leader)
+{
+	pause_ms(leader, leader->leads ? RETRY_MS : RETRY_MS + arc4random_uniform(RETRY_MS / 5));
+}
+
+/* ---- The Lease ---- */
+
+static struct json_object *member(struct json_object *json, const char *name)
+{
+	struct json_object *value = NULL;
+	if (json_object_is_type(json, json_type_object))
+		json_object_object_get_ex(json, name, &value);
+	return value;
+}
+
+static struct str text_at(struct json_object *json, const char *name)
+{
+	struct json_object *value = member(json, name);
+	return json_object_is_type(value, json_type_string) ? str_of(json_object_get_string(value)) :
+							      STR_NONE;
+}
+
+static void set_text(struct json_object *json, const char *name, const char *text)
+{
+	json_object_object_add(json, name, json_object_new_string(text));
+}
+
+static void now_text(char ret_text[TIME_BYTES])
+{
+	struct timespec ts;
+	struct tm tm;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	size_t n = strftime(ret_text, TIME_BYTES, "%Y-%m-%dT%H:%M:%S", gmtime_r(&ts.tv_sec, &tm));
+	snprintf(ret_text + n, TIME_BYTES - n, ".%06ldZ", ts.tv_nsec / 1000);
+}
+
+/* A Lease of nobody, to be created. */
+static struct json_object *new_lease(const struct leader *leader)
+{
+	struct json_object *lease = json_object_new_object(), *metadata = json_object_new_object();
+	set_text(lease, "apiVersion", "coordination.k8s.io/v1");
+	set_text(lease, "kind", "Lease");
+	set_text(metadata, "name", leader->options.name);
+	set_text(metadata, "namespace", leader->options.ns);
+	json_object_object_add(lease, "metadata", metadata);
+	json_object_object_add(lease, "spec", json_object_new_object());
+	return lease;
+}
+
+/* Makes the Lease ours, or nobody's. */
+static void fill_lease(struct leader *leader, bool ours)
+{
+	struct json_object *spec = member(leader->lease, "spec");
+	char now[TIME_BYTES];
+	now_text(now);
+	if (!spec) {
+		spec = json_object_new_object();
+		json_object_object_add(leader->lease, "spec", spec);
+	}
+	if (ours && !str_is(text_at(spec, "holderIdentity"), leader->options.identity)) {
+		int64_t transitions = json_object_get_int64(member(spec, "leaseTransitions"));
+		bool first = str_empty(text_at(spec, "acquireTime"));
+		json_object_object_add(spec, "leaseTransitions",
+				       json_object_new_int64(first ? 0 : transitions + 1));
+		set_text(spec, "acquireTime", now);
+	}
+	set_text(spec, "holderIdentity", ours ? leader->options.identity : "");
+	set_text(spec, "renewTime", now);
+	json_object_object_add(spec, "leaseDurationSeconds",
+			       json_object_new_int64(ours ? LEASE_S : 1));
+}
+
+/* Takes the Lease as it is now. */
+static void keep_lease(struct leader *leader, struct json_object *json)
+{
+	struct str version = text_at(member(json, "metadata"), "resourceVersion");
+	struct str holder = text_at(member(json, "spec"), "holderIdentity");
+	json_object_put(leader->lease);
+	leader->lease = json_object_get(json);
+	snprintf(leader->holder, NAME_BYTES, STR_FMT, STR_ARG(holder));
+	if (str_is(version, leader->seen_version))
+		return;
+	snprintf(leader->seen_version, NAME_BYTES, STR_FMT, STR_ARG(version));
+	leader->seen_s = now_s();
+}
+
+static void forget_lease(struct leader *leader)
+{
+	json_object_put(leader->lease);
+	leader->lease = NULL;
+}
+
+static bool may_take(const struct leader *leader)
+{
+	return !leader->holder[0] || strcmp(leader->holder, leader->options.identity) == 0 ||
+	       now_s() - leader->seen_s > LEASE_S;
+}
+
+/* ---- Requests ---- */
+
+static void start_write(struct leader *leader, enum step step);
+
+static void end_release(struct leader *leader)
+{
+	ev_timer_stop(leader->loop, &leader->timer);
+	kube_cancel(leader->request);
+	leader->request = NULL;
+	leader->released(leader->released_user);
+}
+
+static void end_read(struct leader *leader, int status)
+{
+	if (status == 404) {
+		forget_lease(leader);
+		start_write(leader, STEP_WRITE);
+		return;
+	}
+	if (may_take(leader)) {
+		start_write(leader, STEP_WRITE);
+		return;
+	}
+	set_leads(leader, false);
+	pause_as_usual(leader);
+}
+
+static void end_write(struct leader *leader, int status)
+{
+	if (status == 409 || status == 404) { /* another was faster, or it was removed */
+		forget_lease(leader);
+		pause_ms(leader, leader->leads ? 0 : RETRY_MS);
+		return;
+	}
+	leader->renewed_s = leader->begun_s;
+	set_leads(leader, true);
+	pause_as_usual(leader);
+}
+
+static void on_done(void *user, const struct kube_answer *answer)
+{
+	struct leader *leader = user;
+	bool good = answer->status / 100 == 2;
+	bool expected = good || answer->status == 404 || answer->status == 409;
+	leader->request = NULL;
+	if (good) {
+		struct json_object *json = json_tokener_parse(sb_str(&leader->body).p);
+		if (json_object_is_type(json, json_type_object))
+			keep_lease(leader, json);
+		json_object_put(json);
+	}
+	sb_fini(&leader->body);
+	set_trouble(leader, expected ? STR_NONE : answer->text);
+	if (leader->released && leader->step != STEP_RELEASE && leader->lease)
+		start_write(leader, STEP_RELEASE);
+	else if (leader->released)
+		end_release(leader);
+	else if (!expected)
+		pause_as_usual(leader);
+	else if (leader->step == STEP_READ)
+		end_read(leader, answer->status);
+	else
+		end_write(leader, answer->status);
+}
+
+static bool on_body(void *user, struct str bytes, struct error *err)
+{
+	struct leader *leader = user;
+	sb_add(&leader->body, bytes);
+	return sb_ok(&leader->body, err);
+}
+
+static const struct kube_request_ops request_ops = { on_body, on_done };
+
+static void begin(struct leader *leader, enum step step)
+{
+	leader->step = step;
+	leader->begun_s = now_s();
+	sb_init(&leader->body, LEASE_BYTES);
+}
+
+static void start_read(struct leader *leader)
+{
+	begin(leader, STEP_READ);
+	leader->request = kube_get(leader->client, leader->lease_path, REQUEST_LIMIT_S, &request_ops,
+				   leader);
+}
+
+/* Creates the Lease if there is none; its resourceVersion guards it otherwise. */
+static void start_write(struct leader *leader, enum step step)
+{
+	bool create = !leader->lease;
+	begin(leader, step);
+	if (create)
+		leader->lease = new_lease(leader);
+	fill_lease(leader, step == STEP_WRITE);
+	const struct kube_call call = {
+		.method = create ? "POST" : "PUT",
+		.path = create ? leader->path : leader->lease_path,
+		.type = "application/json",
+		.body = str_of(json_object_to_json_string_ext(leader->lease, JSON_C_TO_STRING_PLAIN)),
+	};
+	leader->request = kube_send(leader->client, &call, REQUEST_LIMIT_S, &request_ops, leader);
+	if (create)
+		forget_lease(leader);
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct leader *leader = timer->data;
+	(void)loop;
+	(void)events;
+	if (leader->released) {
+		end_release(leader);
+		return;
+	}
+	if (leader->leads && now_s() - leader->renewed_s > RENEW_LIMIT_S)
+		set_leads(leader, false);
+	if (!leader->request && leader->leads && leader->lease)
+		start_write(leader, STEP_WRITE);
+	else if (!leader->request)
+		start_read(leader);
+	/* The deadline is watched even while nothing is answered. */
+	pause_as_usual(leader);
+}
+
+/* ---- Reports and lifetime ---- */
+
+bool leader_leads(const struct leader *leader)
+{
+	return leader->leads;
+}
+
+const char *leader_holder(const struct leader *leader)
+{
+	return leader->holder;
+}
+
+const char *leader_trouble(const struct leader *leader)
+{
+	return leader->trouble;
+}
+
+void leader_release(struct leader *leader, void (*done)(void *user), void *user)
+{
+	leader->released = done;
+	leader->released_user = user;
+	if (!leader->leads) {
+		end_release(leader);
+		return;
+	}
+	leader->leads = false;
+	pause_ms(leader, RELEASE_LIMIT_MS);
+	if (!leader->request && leader->lease)
+		start_write(leader, STEP_RELEASE);
+}
+
+static char *make_path(const char *ns, const char *name)
+{
+	struct sb sb;
+	sb_init(&sb, 4096);
+	sb_addf(&sb, "/apis/coordination.k8s.io/v1/namespaces/%s/leases", ns);
+	if (name)
+		sb_addf(&sb, "/%s", name);
+	return sb_take(&sb, NULL);
+}
+
+struct leader *leader_new(struct ev_loop *loop, struct kube_client *client,
+			  const struct leader_options *options, void (*changed)(void *user),
+			  void *user)
+{
+	struct leader *leader = xcalloc(1, sizeof(*leader));
+	leader->loop = loop;
+	leader->client = client;
+	leader->options = *options;
+	leader->changed = changed;
+	leader->user = user;
+	leader->path = make_path(options->ns, NULL);
+	leader->lease_path = make_path(options->ns, options->name);
+	ev_timer_init(&leader->timer, on_timer, 0, 0);
+	ev_timer_init(&leader->notify, on_notify, 0, 0);
+	leader->timer.data = leader->notify.data = leader;
+	ev_timer_start(loop, &leader->timer);
+	return leader;
+}
+
+void leader_free(struct leader *leader)
+{
+	if (!leader)
+		return;
+	kube_cancel(leader->request);
+	sb_fini(&leader->body);
+	ev_timer_stop(leader->loop, &leader->timer);
+	ev_timer_stop(leader->loop, &leader->notify);
+	forget_lease(leader);
+	free(leader->path);
+	free(leader->lease_path);
+	free(leader);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Status, written to the API server.
+ *
+ *   mark ──► queue ──► as the watch last showed it? ── yes: nothing to do
+ *              ▲                    │ no
+ *              │          GET, if something is stored there, and merge
+ *              │                    ▼
+ *              └── 409, ... ── PATCH of /status, all of the object's conditions in one, only if
+ *                             nobody has changed the object since (its resourceVersion)
+ *
+ * Of what is stored only a digest of our own part is kept for each object. An object is written
+ * at most once a second; requests have a client of their own, with its own bounds, so that
+ * they never stand in the way of watches. */
+#pragma once
+
+#include "base/out.h"
+#include "model/finding.h"
+#include "source/kube_client.h"
+
+struct json_object;
+struct publisher;
+
+enum publish_answer {
+	PUBLISH_NOTHING = 0, /* gone, or not ours */
+	PUBLISH_LATER,	     /* asks again soon */
+	PUBLISH_NOW,
+};
+
+struct publish_ops {
+	void *user;
+	/* Writes what is to stand below `status`, made from that generation of the object. */
+	enum publish_answer (*render)(void *user, enum kind kind, struct str ns, struct str name,
+				      struct out *out, int64_t *ret_generation);
+	/* Appends the object's path in the API; false when there is none. */
+	bool (*path)(void *user, enum kind kind, struct str ns, struct str name, struct sb *sb);
+};
+
+extern const struct kube_limits publish_limits; /* for the client */
+
+/* Everything is borrowed. */
+struct publisher *publisher_new(struct ev_loop *loop, struct kube_client *client,
+				struct str controller_name, const struct publish_ops *ops);
+void publisher_free(struct publisher *publisher); /* accepts NULL */
+
+/* An object as it is stored; also when we do not write. */
+void publisher_seen(struct publisher *publisher, enum kind kind, struct json_object *json);
+void publisher_gone(struct publisher *publisher, enum kind kind, struct str ns, struct str name);
+
+/* Writes from now on, or not any more; what was marked before is forgotten. */
+void publisher_enable(struct publisher *publisher, bool enabled);
+bool publisher_enabled(const struct publisher *publisher);
+
+/* What is to be said of the object may have changed. */
+void publisher_mark(struct publisher *publisher, enum kind kind, struct str ns, struct str name);
+
+/* Kinds whose status cannot be written, and why. */
+void publisher_findings(const struct publisher *publisher, struct findings *findings);
+
+struct publish_stats {
+	uint64_t writes, conflicts, failures;
+	uint64_t pending; /* objects */
+};
+void publisher_stats(const struct publisher *publisher, struct publish_stats *ret_stats);

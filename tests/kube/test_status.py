@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Status of the objects: right, written once, by one replica, beside other writers."""
+import contextlib
+import json
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+import manifests as m
+import tidegate
+from apiserver import KubeGate
+from tidegate import eventually
+
+OTHER = {"parentRef": {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "theirs"},
+         "controllerName": "example.com/theirs",
+         "conditions": [{"type": "Accepted", "status": "True", "reason": "Accepted", "message": "",
+                         "lastTransitionTime": "2020-01-01T00:00:00Z"}]}
+
+
+def stored(server, kind, name, ns="default"):
+    return json.loads(server.kubectl("get", kind, name, "-n", ns, "-o", "json"))
+
+
+def condition(conditions, kind):
+    return next((c for c in conditions if c["type"] == kind), None)
+
+
+def parents(server, name, ns="default"):
+    return stored(server, "httproute", name, ns).get("status", {}).get("parents", [])
+
+
+def ours(server, name, ns="default"):
+    return [p for p in parents(server, name, ns) if p["controllerName"] == m.CONTROLLER]
+
+
+def accepted(server, name, ns="default"):
+    """Our Accepted condition of a route, once its status is that of its last change."""
+    def check():
+        route = stored(server, "httproute", name, ns)
+        entries = [p for p in route.get("status", {"parents": []})["parents"]
+                   if p["controllerName"] == m.CONTROLLER]
+        assert entries
+        found = condition(entries[0]["conditions"], "Accepted")
+        assert found["observedGeneration"] == route["metadata"]["generation"]
+        return found
+    return eventually(check)
+
+
+def programmed(server, name="gw", ns="default"):
+    def check():
+        gateway = stored(server, "gateway", name, ns)
+        found = condition(gateway["status"]["conditions"], "Programmed")
+        assert found.get("observedGeneration") == gateway["metadata"]["generation"]
+        return found
+    return eventually(check)
+
+
+@pytest.fixture
+def gate(server, tmp_path, request):
+    """A Tidegate with a Lease of its own."""
+    with contextlib.closing(KubeGate(tmp_path, server, "--lease-name",
+                                     "t%d" % abs(hash(request.node.name)))) as gate:
+        yield gate
+        server.kubectl("delete", "gateways,httproutes", "--all", "-n", "default")
+
+
+def start(gate, server, *listeners):
+    server.apply(m.gateway("gw", *(listeners or [m.listener("http", gate.port)])))
+    gate.start()
+    eventually(lambda: gate.status()["leader"]["here"])
+
+
+def test_life(gate, server):
+    gate.options += ["--address", "192.0.2.7", "--address", "gate.example.com"]
+    server.apply(m.route("life", [m.rule("a")]))
+    start(gate, server)
+    found = accepted(server, "life")
+    assert (found["status"], found["reason"]) == ("True", "Accepted")
+    assert programmed(server)["status"] == "True"
+    gateway = eventually(lambda: (lambda g: g["status"]["listeners"][0]["attachedRoutes"] and g)(
+        stored(server, "gateway", "gw")))
+    assert gateway["status"]["addresses"] == [{"type": "IPAddress", "value": "192.0.2.7"},
+                                              {"type": "Hostname", "value": "gate.example.com"}]
+    assert gateway["status"]["listeners"][0]["supportedKinds"] == [
+        {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute"}]
+    # It breaks: one condition turns, the other keeps its time
+    time.sleep(1.1)
+    server.apply(m.route("life", [m.rule("missing")]))
+    later = accepted(server, "life")
+    assert later["lastTransitionTime"] == found["lastTransitionTime"]
+    refs = condition(ours(server, "life")[0]["conditions"], "ResolvedRefs")
+    assert (refs["status"], refs["reason"]) == ("False", "BackendNotFound")
+    assert refs["lastTransitionTime"] > found["lastTransitionTime"]
+    # Not ours any more: our entry goes
+    server.apply(m.route("life", [m.rule("a")], parents=[m.parent("elsewhere")]))
+    eventually(lambda: not parents(server, "life"))
+    # Gone from the Gateway's count, too
+    eventually(lambda: stored(server, "gateway", "gw")["status"]["listeners"][0][
+        "attachedRoutes"] == 0)
+
+
+def test_class(gate, server):
+    start(gate, server)
+
+    def check():
+        status = stored(server, "gatewayclass", "tidegate")["status"]
+        assert "supportedFeatures" in status
+        assert condition(status["conditions"], "Accepted")["status"] == "True"
+        assert condition(status["conditions"], "SupportedVersion")["status"] == "True"
+        return [feature["name"] for feature in status["supportedFeatures"]]
+    names = eventually(check)
+    assert names == sorted(names) and "HTTPRoute" in names and len(names) <= 64
+
+
+def test_quiet_when_nothing_changes(gate, server):
+    """One write for each object; none after a restart."""
+    server.apply(*[m.route("quiet-%d" % i, [m.rule("a")]) for i in range(30)])
+    start(gate, server)
+    for i in range(30):
+        accepted(server, "quiet-%d" % i)
+    eventually(lambda: gate.metrics()["tidegate_status_pending"] == 0)
+    assert gate.metrics()["tidegate_status_writes_total"] <= 30 + 1 + 3  # and class, Gateway
+    gate.stop()
+    gate.start()
+    eventually(lambda: gate.status()["leader"]["here"])
+    eventually(lambda: gate.metrics()["tidegate_status_pending"] == 0)
+    assert gate.metrics()["tidegate_status_writes_total"] == 0
+
+
+def test_others_entries(gate, server):
+    """Another controller writes the same routes' status all the time; nobody loses anything."""
+    server.apply(m.route("shared", [m.rule("a")]))
+    start(gate, server)
+    accepted(server, "shared")
+    over, mine = threading.Event(), []
+
+    def write():
+        number = 0
+        while not over.is_set():
+            route = stored(server, "httproute", "shared")
+            status = route.get("status") or {"parents": []}
+            number += 1
+            entry = json.loads(json.dumps(OTHER))
+            entry["conditions"][0]["message"] = str(number)
+            status["parents"] = [p for p in status["parents"]
+                                 if p["controllerName"] != OTHER["controllerName"]] + [entry]
+            route["status"] = status
+            done = server.kubectl("replace", "--subresource=status", "-f", "-",
+                                  text=json.dumps(route), check=False)
+            if done:
+                mine.append(number)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        for i in range(12):
+            server.kubectl("patch", "httproute", "shared", "--type=merge", "-p",
+                           json.dumps({"spec": {"hostnames": ["h%d.test" % i]}}))
+            accepted(server, "shared")
+    finally:
+        over.set()
+        thread.join()
+    entries = parents(server, "shared")
+    assert [p["controllerName"] for p in entries].count(m.CONTROLLER) == 1
+    theirs = [p for p in entries if p["controllerName"] == OTHER["controllerName"]]
+    assert theirs[0]["conditions"][0]["message"] == str(mine[-1]), "their last write stands"
+    # What is ours is put right when somebody else wipes it
+    server.kubectl("patch", "httproute", "shared", "--subresource=status", "--type=merge", "-p",
+                   json.dumps({"status": {"parents": theirs}}))
+    accepted(server, "shared")
+    assert len(parents(server, "shared")) == 2
+
+
+def test_programmed_follows_the_apply(gate, server):
+    start(gate, server)
+    assert programmed(server)["status"] == "True"
+    pids = [gate.master_pid(), gate.worker_pid()]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        server.apply(m.gateway("gw", m.listener("http", gate.port),
+                               m.listener("more", tidegate.free_port())))
+        found = programmed(server)
+        assert (found["status"], found["reason"]) == ("False", "Pending")
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+    eventually(lambda: programmed(server)["status"] == "True")
+
+
+def test_two_replicas(gate, server, tmp_path):
+    server.account("pair", {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]})
+    lease = gate.options[-1]
+    with contextlib.closing(KubeGate(tmp_path / "two", server, "--lease-name", lease)) as two:
+        server.apply(m.route("pair", [m.rule("a")]))
+        start(gate, server)
+        two.port = gate.port  # not reached; it only has to hold the same plan
+        two.start(ready=False)
+        eventually(lambda: two.status()["leader"]["identity"] ==
+                   gate.status()["leader"]["identity"])
+        assert not two.status()["leader"]["here"]
+        accepted(server, "pair")
+        assert two.metrics()["tidegate_status_writes_total"] == 0
+        # An orderly stop gives the lead away at once
+        gate.stop()
+        eventually(lambda: two.status()["leader"]["here"], timeout=6)
+        server.apply(m.route("pair", [m.rule("b")]))
+        accepted(server, "pair")
+
+
+def test_leader_killed(gate, server, tmp_path):
+    lease = gate.options[-1]
+    with contextlib.closing(KubeGate(tmp_path / "two", server, "--lease-name", lease)) as two:
+        start(gate, server)
+        two.start(ready=False)
+        eventually(lambda: two.status()["leader"]["identity"])
+        os.kill(gate.process.pid, signal.SIGKILL)
+        eventually(lambda: two.status()["leader"]["here"], timeout=25)
+
+
+def test_lead_is_lost(gate, server):
+    """While the API server is away nobody leads; afterwards somebody does, and catches up."""
+    server.apply(m.route("lost", [m.rule("a")]))
+    start(gate, server)
+    accepted(server, "lost")
+    with server.frozen():
+        eventually(lambda: not gate.status()["leader"]["here"], timeout=20)
+    eventually(lambda: gate.status()["leader"]["here"], timeout=40)
+    server.apply(m.route("lost", [m.rule("b")]))
+    accepted(server, "lost")
+
+
+READ = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch"]}
+LEASE = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"],
+         "verbs": ["get", "create", "update"]}
+STATUS = {"apiGroups": ["gateway.networking.k8s.io"], "verbs": ["patch"],
+          "resources": ["gatewayclasses/status", "gateways/status", "httproutes/status"]}
+
+
+def test_rights(gate, server):
+    """The rights of the documentation are enough; without them it serves, and says so."""
+    server.account("writer", READ)
+    gate.log_in({"token": server.token("writer")})
+    server.apply(m.gateway("gw", m.listener("http", gate.port)), m.route("rights", [m.rule("a")]))
+    gate.start()
+    eventually(lambda: "forbidden" in gate.status()["leader"].get("trouble", ""))
+    assert gate.get("/").origin == "a"
+    assert not parents(server, "rights")
+    server.allow("writer", READ, LEASE)
+    eventually(lambda: gate.status()["leader"]["here"])
+    gate.expect_finding("HTTPRoute", "StatusNotWritten")
+    server.allow("writer", READ, LEASE, STATUS)
+    gate.expect_no_finding("HTTPRoute", "StatusNotWritten")
+    accepted(server, "rights")
+
+
+def test_switched_off(gate, server):
+    gate.options.append("--no-status")
+    server.account("silent", READ)
+    gate.log_in({"token": server.token("silent")})
+    server.apply(m.gateway("gw", m.listener("http", gate.port)), m.route("silent", [m.rule("a")]))
+    gate.start()
+    assert "leader" not in gate.status()
+    time.sleep(1)
+    assert {event["verb"] for event in server.audit(":silent")} <= {"get", "list", "watch"}
+    assert not parents(server, "silent")
