@@ -3,15 +3,13 @@
 import json
 import os
 import subprocess
-import sys
 
 import yaml
 
+import parts
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 CHART = os.path.join(HERE, "../../helm/tidegate")
-sys.path[:0] = [os.path.join(HERE, name) for name in ("../kube", "../e2e", "../cluster")]
-
-import parts  # noqa: E402
 
 RELEASE, NAMESPACE = "edge", "gates"
 NAME = "edge-tidegate"

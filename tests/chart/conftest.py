@@ -2,4 +2,5 @@
 import os
 import sys
 
-sys.path.insert(0, os.path.dirname(__file__))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, name) for name in (".", "../kube", "../e2e", "../cluster")]

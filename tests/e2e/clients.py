@@ -54,8 +54,9 @@ def tls_context(alpn):
     return context
 
 
-def connect(port, sni=None, tls=False, alpn=("http/1.1",), timeout=TIMEOUT_S):
-    plain = socket.create_connection(("127.0.0.1", port), timeout)
+def connect(port, sni=None, tls=False, alpn=("http/1.1",), timeout=TIMEOUT_S,
+            address="127.0.0.1"):
+    plain = socket.create_connection((address, port), timeout)
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if sni or tls:
         return tls_context(list(alpn)).wrap_socket(plain, server_hostname=sni or None)

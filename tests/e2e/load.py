@@ -14,8 +14,10 @@ class Load:
     every HTTP client does. It is for reloads only: nothing else may close one."""
 
     def __init__(self, port, host, target="/", clients_kept=2, clients_new=1, reconnect=False,
+                 address="127.0.0.1",
                  check=lambda answer: answer.status == 200 and answer.origin):
         self.port, self.host, self.target, self.check = port, host, target, check
+        self.address = address
         self.reconnect = reconnect
         self.count, self.failures, self.seen = 0, [], {}
         self.lock = threading.Lock()
@@ -47,7 +49,7 @@ class Load:
             fresh = connection is None
             try:
                 if fresh:
-                    connection = clients.connect(self.port)
+                    connection = clients.connect(self.port, address=self.address)
                 answer = clients.exchange(connection, target=self.target, host=self.host)
                 self.note(answer)
                 closed = (answer.header("connection") or "").lower() == "close"
