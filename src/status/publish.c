@@ -458,9 +458,9 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 	TAILQ_FOREACH_SAFE(item, &publisher->later, link, next)
 		if (item->not_before_s <= now)
 			move_to(item, &publisher->queue);
-	for (int i = 0; i < TURN && publisher->running_count < MAX_RUNNING; i++) {
-		item = TAILQ_FIRST(&publisher->queue);
-		if (!item)
+	int left = TURN;
+	TAILQ_FOREACH_SAFE(item, &publisher->queue, link, next) {
+		if (left-- == 0 || publisher->running_count == MAX_RUNNING)
 			break;
 		consider(item);
 	}

@@ -15,6 +15,7 @@
 static struct json_object *parse(const char *text)
 {
 	char *copy = strdup(text);
+	assert_non_null(copy);
 	for (char *p = copy; *p; p++)
 		*p = *p == '\'' ? '"' : *p;
 	struct json_object *json = json_tokener_parse(copy);
