@@ -8,7 +8,7 @@ import time
 
 import bench
 from bench import Limit
-from gateway import ADDRESSES, Client, Gateway, host
+from gateway import Client, Gateway, host
 
 ROUTES = 5000
 PER_FILE = 100
@@ -59,7 +59,7 @@ def change_endpoints(gateway, seconds):
         time.sleep(max(0, due - time.monotonic()))
         service = dice.randrange(gateway.service_count)
         gateway.replace("e%d.yaml" % service, gateway.slice(
-            service, ADDRESSES[:dice.randint(1, len(ADDRESSES))]))
+            service, gateway.addresses[:dice.randint(1, len(gateway.addresses))]))
 
 
 def used_cores(process, seconds, work):

@@ -18,7 +18,6 @@ from data_path import check_tools, exchange, is_ready, worker_pid
 READY_S = 180
 ORIGINS = ("a", "b")
 ADDRESSES = ["127.0.0.%d" % i for i in range(1, 5)]  # all of them reach each origin
-SERVERS = 2  # of a Service
 MEMORY = "/dev/shm"
 
 # Every origin answers with its name.
@@ -126,6 +125,9 @@ class Gateway:
     """`tidegate run` on a directory of its own. Routes r0.. of hosts host0.., each to one of
     the Services s0..; Service sN is served by origin N modulo their number."""
 
+    addresses = ADDRESSES  # that Services may have
+    server_count = 2       # of those, at first
+
     def __init__(self, stack, args, routes, services, per_file=1):
         self.args, self.route_count, self.service_count = args, routes, services
         # A short path: the names of Unix sockets are limited. In memory, as /run is: replacing a
@@ -136,14 +138,21 @@ class Gateway:
         self.run_dir = self.path("run")
         self.port, self.hand_port = bench.free_port(), bench.free_port()
         self.origin_ports = {name: bench.free_port() for name in ORIGINS}
-        os.mkdir(self.path("manifests"))
-        self.write("manifests/base.yaml", BASE.format(port=self.port))
+        self.make_source(stack)
+        self.write_many("base", [BASE.format(port=self.port)], per_file)
         self.write_many("s", (SERVICE.format(i=i) for i in range(services)), per_file)
         self.write_many("e", (self.slice(i) for i in range(services)), per_file)
         self.write_many("r", (route(i, [ref("s%d" % (i % services), 80)])
                               for i in range(routes)), per_file)
 
-    # ---- files ----
+    # ---- the source: files ----
+
+    def make_source(self, _stack):
+        os.mkdir(self.path("manifests"))
+
+    def source(self):
+        """The end of tidegate's command line."""
+        return [self.path("manifests")]
 
     def path(self, *names):
         return os.path.join(self.dir, *names)
@@ -170,11 +179,11 @@ class Gateway:
     def remove(self, name):
         os.unlink(self.path("manifests", name))
 
-    def slice(self, i, addresses=ADDRESSES[:SERVERS]):
+    def slice(self, i, addresses=None):
         return SLICE.format(
             i=i, port=self.origin_ports[ORIGINS[i % len(ORIGINS)]],
             endpoints="".join(ENDPOINT.format(address=a, pod="s%d-%s" % (i, a.split(".")[-1]))
-                              for a in addresses))
+                              for a in addresses or self.addresses[:self.server_count]))
 
     # ---- processes ----
 
@@ -187,7 +196,7 @@ class Gateway:
             [os.path.join(self.args.build, "tidegate"), "run", "--run-dir", self.run_dir,
              "--haproxy", self.args.haproxy, "--threads", "1",
              "--agent", os.path.join(self.args.build, "tidegate-spoa"),
-             self.path("manifests")], None, log, self.run_dir))
+             *self.source()], None, log, self.run_dir))
         bench.wait_for(lambda: is_ready(self.path("run/control.sock")), READY_S, "tidegate",
                        process, log, 0.005)
         return process, time.monotonic() - begin
@@ -249,20 +258,25 @@ class Gateway:
 class Client:
     """One connection that is kept; tells which origin answers."""
 
-    def __init__(self, port):
-        self.port, self.socket = port, None
+    def __init__(self, port, address="127.0.0.1"):
+        self.address, self.socket = (address, port), None
 
     def ask(self, name, target="/"):
         """The origin's name; None: not 200."""
+        head, body = self.exchange(name, target)
+        return body.decode() if head.split(b" ", 2)[1] == b"200" else None
+
+    def exchange(self, name, target="/"):
+        """Head and body of the answer."""
         if not self.socket:
-            self.socket = socket.create_connection(("127.0.0.1", self.port), 5)
+            self.socket = socket.create_connection(self.address, 5)
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.sendall(b"GET %s HTTP/1.1\r\nHost: %s\r\n\r\n" % (target.encode(),
                                                                    name.encode()))
         head, body = self.receive()
         if b"connection: close" in head.lower():
             self.close()
-        return body.decode() if head.split(b" ", 2)[1] == b"200" else None
+        return head, body
 
     def receive(self):
         data = b""
