@@ -90,13 +90,28 @@ def eventually(check, timeout=PATIENCE_S, interval=0.02, what="condition"):
         time.sleep(interval)
 
 
-def alive(pid):
-    """Whether a process runs (a zombie does not)."""
+def state_and_parent(pid):
+    """("S", 1); ("X", 0) when it has gone."""
     try:
         with open("/proc/%d/stat" % pid, encoding="ascii", errors="replace") as stat:
-            return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
+            state, parent = stat.read().rsplit(")", 1)[1].split()[:2]
+            return state, int(parent)
     except OSError:
-        return False
+        return "X", 0
+
+
+def alive(pid):
+    """Whether a process runs (a zombie does not)."""
+    return state_and_parent(pid)[0] not in "XZ"
+
+
+def command_line(pid):
+    """Each word with a 0 behind it; nothing when it has gone."""
+    try:
+        with open("/proc/%d/cmdline" % pid, "rb") as cmdline:
+            return cmdline.read()
+    except OSError:
+        return b""
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -195,8 +210,7 @@ class Tidegate:
             time.sleep(0.02)
         left = []
         for pid in self.children():
-            with open("/proc/%d/cmdline" % pid, encoding="utf-8") as cmdline:
-                left.append((pid, cmdline.read().split("\0")[:3]))
+            left.append((pid, command_line(pid).split(b"\0")[:3]))
         return left
 
     def log(self):
@@ -299,28 +313,38 @@ class Tidegate:
         """Everything that runs on our run directory, except the controller itself."""
         result = []
         for path in glob.glob("/proc/[0-9]*/cmdline"):
-            try:
-                with open(path, "rb") as cmdline:
-                    text = cmdline.read()
-            except OSError:
-                continue
             pid = int(path.split("/")[2])
+            text = command_line(pid)
             ours = any(self.run_dir.encode() + end in text for end in (b"/", b"\0"))
             if ours and alive(pid) and not (
                     self.process and pid == self.process.pid):
                 result.append(pid)
         return sorted(result)
 
+    def masters(self):
+        """Every HAProxy master of the run directory."""
+        mark = b"-p\0%s/haproxy.pid\0" % self.run_dir.encode()
+        return [pid for pid in self.children() if mark in command_line(pid) and
+                mark not in command_line(state_and_parent(pid)[1])]
+
+    def agents(self):
+        """Every agent of the run directory."""
+        return [pid for pid in self.children() if os.path.basename(
+            command_line(pid).split(b"\0")[0]) == b"tidegate-spoa"]
+
     def worker_pid(self):
-        info = self.runtime("show info")
-        return int(re.search(r"^Pid: (\d+)", info, re.M).group(1))
+        """Of the worker that answers now; one that is dying hangs up."""
+        def ask():
+            return re.search(r"^Pid: (\d+)", self.runtime("show info"), re.M)
+        return int(eventually(ask, what="an answer of HAProxy").group(1))
 
     def master_pid(self):
-        with open("/proc/%d/stat" % self.worker_pid(), encoding="ascii") as stat:
-            return int(stat.read().rsplit(")", 1)[1].split()[1])
+        """Of the only one. No socket is asked: HAProxy may be short of memory, or dying."""
+        def find():
+            masters = self.masters()
+            assert len(masters) == 1, masters
+            return masters[0]
+        return eventually(find)
 
     def agent_pid(self):
-        def is_agent(pid):
-            with open("/proc/%d/cmdline" % pid, "rb") as cmdline:
-                return os.path.basename(cmdline.read().split(b"\0")[0]) == b"tidegate-spoa"
-        return next(pid for pid in self.children() if is_agent(pid))
+        return eventually(self.agents, what="an agent")[0]

@@ -53,36 +53,6 @@ def events(gate, what):
     return [row["reason"] for row in gate.ctl_json("timeline") if row["what"] == what]
 
 
-def masters(gate):
-    """Every HAProxy master of a run directory."""
-    def words(pid):
-        try:
-            with open("/proc/%d/cmdline" % pid, "rb") as cmdline:
-                return cmdline.read()
-        except OSError:
-            return b""
-
-    def parent(pid):
-        try:
-            with open("/proc/%d/stat" % pid, encoding="ascii", errors="replace") as text:
-                return int(text.read().rsplit(")", 1)[1].split()[1])
-        except OSError:
-            return 0
-    mark = b"-p\0%s/haproxy.pid\0" % gate.run_dir.encode()
-    return [pid for pid in gate.children() if mark in words(pid) and mark not in words(parent(pid))]
-
-
-def agents(gate):
-    """Every agent of a run directory."""
-    def is_agent(pid):
-        try:
-            with open("/proc/%d/cmdline" % pid, "rb") as cmdline:
-                return os.path.basename(cmdline.read().split(b"\0")[0]) == b"tidegate-spoa"
-        except OSError:
-            return False
-    return [pid for pid in gate.children() if is_agent(pid)]
-
-
 AGENT_ROUTES = [
     m.route("plain", [m.rule("a")], hostnames=["plain.test"]),
     # A regular expression: no map can say it.
@@ -95,4 +65,3 @@ def agent_probes():
     return [Probe("plain.test", ["a"]),
             Probe("list.test", ["a"]),
             Probe("list.test", ["b"], headers=[("X-V", "17")])]
-

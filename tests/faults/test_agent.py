@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from helpers import AGENT_ROUTES, agent_probes, agents, events, kill, ready
-from tidegate import Tidegate, eventually
+from helpers import AGENT_ROUTES, agent_probes, events, kill, ready
+from tidegate import Tidegate, command_line, eventually
 from traffic import Traffic
 
 HEADERS = [("X-V", "17")]
@@ -36,7 +36,7 @@ def test_agent_that_hangs(served):
     os.kill(pid, signal.SIGSTOP)
     with Traffic(served.port, probes) as traffic:
         at = time.monotonic()
-        eventually(lambda: agents(served) not in ([pid], []), what="another agent")
+        eventually(lambda: served.agents() not in ([pid], []), what="another agent")
         eventually(lambda: ask(served) == "b")
         print("an agent that hangs: right again after %.1f s" % (time.monotonic() - at))
         for probe in probes:
@@ -122,9 +122,8 @@ def test_agent_that_lies(lied, version, words, answers):
         # The connections of a mux that saw half a frame are not given up soon: it fails closed
         # until the agent is another process.
         for pid in lied.children():
-            with open("/proc/%d/cmdline" % pid, "rb") as cmdline:
-                if b"agent-stats.sock" in cmdline.read():
-                    kill(pid)
+            if b"agent-stats.sock" in command_line(pid):
+                kill(pid)
     eventually(lambda: ask(lied) == "b", timeout=3)
     assert lied.worker_pid() == worker
     assert ready(lied)

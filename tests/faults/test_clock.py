@@ -6,8 +6,7 @@ import time
 import pytest
 
 import manifests as m
-from helpers import (AGENT_ROUTES, agent_probes, agents, differences, events, kill, recovered,
-                     sanitized)
+from helpers import (AGENT_ROUTES, agent_probes, differences, events, kill, recovered, sanitized)
 from tidegate import eventually
 from traffic import Traffic
 
@@ -42,7 +41,7 @@ def shift(cold_gate, tmp_path, monkeypatch):
 @pytest.mark.parametrize("jump", [HOUR, -HOUR], ids=["forward", "back"])
 def test_clock_jumps(cold_gate, shift, jump):
     gate = cold_gate
-    pids = agents(gate)
+    pids = gate.agents()
     with Traffic(gate.port, agent_probes(), clients_count=4) as traffic:
         time.sleep(0.3)
         shift(jump)
@@ -55,7 +54,7 @@ def test_clock_jumps(cold_gate, shift, jump):
         assert gate.get(host="edit.test").origin == "d"
         time.sleep(1)
     traffic.verify()
-    assert agents(gate) == pids
+    assert gate.agents() == pids
     check_metrics(gate)
     with Traffic(gate.port, agent_probes(), reconnect=True) as traffic:
         shift(jump)

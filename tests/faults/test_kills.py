@@ -8,8 +8,7 @@ import time
 import pytest
 
 import manifests as m
-from helpers import (AGENT_ROUTES, agent_probes, agents, differences, events, kill, masters, ready,
-                     recovered)
+from helpers import AGENT_ROUTES, agent_probes, differences, events, kill, ready, recovered
 from tidegate import Tidegate, eventually
 from traffic import Traffic
 
@@ -36,7 +35,7 @@ def back(gate, traffic, at, what):
 @pytest.mark.parametrize("whom", ["worker", "master", "agent"])
 def test_kill(served, whom):
     pid = getattr(served, whom + "_pid")()
-    started = (lambda: agents(served)) if whom == "agent" else (lambda: masters(served))
+    started = served.agents if whom == "agent" else served.masters
     counter = "tidegate_%s_restarts_total" % ("agent" if whom == "agent" else "haproxy")
     before = served.metric_sum(counter)
     with traffic_of(served) as traffic:
@@ -76,7 +75,7 @@ def test_kill_of_the_controller_and(served, rest):
         back(served, traffic, at, "controller " + rest)
     if not rest:
         traffic.verify()
-    assert len(masters(served)) == 1
+    assert len(served.masters()) == 1
 
 
 def ready_is_true(gate):
@@ -105,12 +104,12 @@ def test_controller_killed_while_haproxy_starts(tmp_path, origins):
     try:
         for _ in range(3):
             gate.start(ready=False)
-            eventually(lambda: masters(gate), interval=0.001)
+            eventually(gate.masters, interval=0.001)
             gate.process.kill()
             gate.process.wait()
         gate.start()
-        assert len(masters(gate)) == 1, gate.log()
-        assert len(agents(gate)) == 1
+        assert len(gate.masters()) == 1, gate.log()
+        assert len(gate.agents()) == 1
         gate.settle()
     except AssertionError:
         print(gate.log())
@@ -139,7 +138,7 @@ def test_controller_killed_while_haproxy_stops(served):
     asking.join()
     assert answers[0].origin == "a"
     assert any("is stopping" in reason for reason in events(served, "adopt"))
-    eventually(lambda: len(masters(served)) == 1)
+    eventually(lambda: len(served.masters()) == 1)
 
 
 def test_kill_in_the_middle_of_a_reload(served):
