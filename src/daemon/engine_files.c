@@ -23,7 +23,8 @@ static bool make_dir(const char *path, mode_t mode, struct error *err)
 }
 
 /* HAProxy gives up root, and must still reach the agent's socket: the run directory, and by its
- * set-group-id bit the sockets made in it, belong to HAProxy's group. */
+ * set-group-id bit the sockets made in it, belong to HAProxy's group. The agent may be of an
+ * earlier start, and all of it have been given to somebody else meanwhile. */
 static bool share_run_dir(struct engine *engine, struct error *err)
 {
 	const struct engine_options *o = &engine->options;
@@ -33,8 +34,11 @@ static bool share_run_dir(struct engine *engine, struct error *err)
 	if (!group)
 		return error_set(err, ERR_NOTFOUND, "there is no user '%s' or group '%s' (--user, "
 				 "--group)", o->user ? o->user : "", o->group ? o->group : "");
+	char socket[4096];
+	snprintf(socket, sizeof(socket), "%s/agent.sock", engine->run_dir);
 	if (chown(engine->run_dir, (uid_t)-1, group->gr_gid) < 0 ||
-	    chmod(engine->run_dir, 02750) < 0)
+	    chmod(engine->run_dir, 02750) < 0 ||
+	    (lchown(socket, (uid_t)-1, group->gr_gid) < 0 && errno != ENOENT))
 		return error_errno(err, "cannot share %s with HAProxy's group", engine->run_dir);
 	return true;
 }

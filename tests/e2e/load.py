@@ -14,10 +14,10 @@ class Load:
     every HTTP client does. It is for reloads only: nothing else may close one."""
 
     def __init__(self, port, host, target="/", clients_kept=2, clients_new=1, reconnect=False,
-                 address="127.0.0.1",
+                 address="127.0.0.1", headers=(),
                  check=lambda answer: answer.status == 200 and answer.origin):
         self.port, self.host, self.target, self.check = port, host, target, check
-        self.address = address
+        self.address, self.headers = address, headers
         self.reconnect = reconnect
         self.count, self.failures, self.seen = 0, [], {}
         self.lock = threading.Lock()
@@ -50,7 +50,8 @@ class Load:
             try:
                 if fresh:
                     connection = clients.connect(self.port, address=self.address)
-                answer = clients.exchange(connection, target=self.target, host=self.host)
+                answer = clients.exchange(connection, target=self.target, host=self.host,
+                                          headers=self.headers)
                 self.note(answer)
                 closed = (answer.header("connection") or "").lower() == "close"
             except Exception as error:  # whatever it is: the request failed

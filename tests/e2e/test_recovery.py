@@ -247,6 +247,20 @@ def test_edits_made_while_the_controller_was_away(served):
     assert served.worker_pid() == worker
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="HAProxy is somebody else only if started as root")
+def test_run_directory_that_was_given_to_another_group(served):
+    """As systemd does with a RuntimeDirectory=: HAProxy has to reach the agent that it knows."""
+    agent = served.agent_pid()
+    served.process.kill()
+    served.process.wait()
+    for name in [".", *os.listdir(served.run_dir)]:
+        os.chown(os.path.join(served.run_dir, name), 0, 0)
+    served.start()
+    time.sleep(3)  # HAProxy looks for the agent again
+    assert answers(served)
+    assert served.agent_pid() == agent
+
+
 def test_upgrade_in_place(served):
     worker = served.worker_pid()
     with Load(served.port, HOST) as load:
