@@ -151,6 +151,12 @@ const char *app_trouble(const struct app *app)
 				 app_not_ready(app);
 }
 
+static void notify_ready(const struct app *app)
+{
+	notify_send("READY=1\nSTATUS=%s\n",
+		    app->holding[0] ? app->holding : "HAProxy is what the source says");
+}
+
 static void note_ready(struct app *app)
 {
 	if (app->ready || *app_not_ready(app))
@@ -161,8 +167,7 @@ static void note_ready(struct app *app)
 	const struct haproxy_caps *caps = engine_caps(app->engine);
 	log_info("ready: HAProxy %u.%u.%u, pid %d, %.3f s after the start", caps->major,
 		 caps->minor, caps->patch, stats.haproxy_pid, app_now_s() - app->started_at);
-	notify_send("READY=1\nSTATUS=%s\n",
-		    app->holding[0] ? app->holding : "HAProxy is what the source says");
+	notify_ready(app);
 }
 
 static void on_applied(void *user, uint64_t sequence, const struct error *err)
@@ -346,9 +351,12 @@ static void send_pass(struct app *app, struct changes *changes)
 	changes_free(changes);
 	if (!app->complete && keep_holding(app))
 		return;
+	bool held = app->holding[0] != '\0';
 	app->holding[0] = '\0';
 	app->behind = false;
 	take_over(app);
+	if (held && app->ready)
+		notify_ready(app);
 }
 
 static void run_pass(struct app *app)
@@ -535,12 +543,14 @@ static void on_hup(struct ev_loop *loop, ev_signal *watcher, int revents)
 	(void)revents;
 	struct app *app = watcher->data;
 	log_info("SIGHUP: looking at everything again");
-	notify_reloading();
+	if (app->ready)
+		notify_reloading();
 	app->accept_all = true;
 	sources_rescan(&app->sources);
 	compiler_mark_all(app->compiler);
 	run_pass(app);
-	notify_send("READY=1\n");
+	if (app->ready)
+		notify_ready(app);
 }
 
 static void on_left(void *user)

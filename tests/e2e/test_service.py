@@ -205,6 +205,7 @@ def test_restart_serves_the_last_good_plan(service):
         service.write("r", m.route("r", [m.rule("a"), m.rule("b", matches=[m.match(
             headers=[("x-v", "1[0-9]", "RegularExpression")])])], hostnames=["r.test"]))
         service.settle()
+    eventually(lambda: service.show("StatusText") == "HAProxy is what the source says")
 
 
 def test_stop_lets_requests_end_and_leaves_nothing(service):

@@ -128,8 +128,10 @@ class UnixConnection(http.client.HTTPConnection):
 class Tidegate:
     numbers = itertools.count(1)
 
-    def __init__(self, base, *options, haproxy=HAPROXY):
+    def __init__(self, base, *options, haproxy=HAPROXY, program=None, user=None):
         self.base = str(base)
+        self.program = program or os.path.join(BUILD, "tidegate")
+        self.user = {"user": user, "extra_groups": []} if user else {}
         self.dir = os.path.join(self.base, "manifests")
         # Sockets have short names, pytest's directories long ones.
         self.run_dir = "/tmp/tg-e2e-%d-%d" % (os.getpid(), next(self.numbers))
@@ -147,10 +149,10 @@ class Tidegate:
     def start(self, ready=True):
         log = open(self.log_path, "ab")
         self.process = subprocess.Popen(
-            [os.path.join(BUILD, "tidegate"), "run", "--run-dir", self.run_dir,
+            [self.program, "run", "--run-dir", self.run_dir,
              "--haproxy", self.haproxy, "--agent", self.agent,
              *self.options, *self.source()],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, **self.user)
         log.close()
         if ready:
             self.wait_ready()
