@@ -68,9 +68,39 @@ def test_backends_are_found_under_their_names_at_once(gate, origins):
     assert "default:fresh.0" in text and "missing" not in text
 
 
-def test_diff_finds_what_was_typed_by_hand(told):
-    assert "No differences" in eventually(lambda: "No differences" in told.ctl(
-        "diff", check=False) and told.ctl("diff", check=False))
+def value_of(gate, host, value=None):
+    """Sets a route's entry as an operator would by hand; returns what it was."""
+    for line in gate.runtime("show map").splitlines():
+        number, _, rest = line.partition(" ")
+        if number.isdigit() and ".routes.map)" in rest:
+            for entry in gate.runtime("show map #" + number).splitlines():
+                fields = entry.split(" ", 2)
+                if fields[1:2] == [host + "/"]:
+                    if value:
+                        gate.runtime("set map #%s %s/ %s" % (number, host, value))
+                    return fields[2]
+    raise AssertionError("no entry of " + host)
+
+
+def test_what_was_typed_by_hand(told):
+    """A changed value is found by the full read-back, within a minute; diff and explain say it
+    at once."""
+    eventually(lambda: "No differences" in told.ctl("diff", check=False))
+    url = "http://by-hand.test:%d/" % told.port
+    told.apply("by-hand", m.route("by-hand", [m.rule("a")], hostnames=["by-hand.test"]))
+    assert "the same" in told.ctl("explain", "GET", url, "--live")
+    right = value_of(told, "by-hand.test", "default:b.0")
+    try:
+        found = json.loads(told.ctl("-o", "json", "diff", check=False))
+        assert [row for row in found if "by-hand.test/" in str(row)], found
+        assert "by-hand.test/" in told.ctl("diff", check=False)
+        said = told.ctl("explain", "GET", url, "--live", check=False)
+        assert "DISAGREES" in said and "default:b.0" in said
+        assert json.loads(told.ctl("-o", "json", "explain", "GET", url, "--live",
+                                   check=False))["agrees"] is False
+    finally:
+        value_of(told, "by-hand.test", right)
+    told.remove("by-hand")
 
 
 @pytest.mark.parametrize("args, want", [
@@ -87,6 +117,18 @@ def test_explain(told, args, want, live):
                     check=False)
     assert want in text
     assert "DISAGREES" not in text
+
+
+def test_explain_says_why_not(told):
+    """Each earlier candidate, in the order of precedence, with its reason."""
+    found = told.ctl_json("explain", "GET", "http://shop.test:%d/" % told.port, "-H", "X-User: bob")
+    assert (found["frontend"], found["listener"]) == ("default.gw.%d" % told.port, "http")
+    rules = [(row["rule"], row["matches"]) for row in found["candidates"]]
+    assert rules == [(0, False), (1, False), (2, True)]
+    assert "/api" in found["candidates"][0]["whyNot"]
+    assert "x-user" in found["candidates"][1]["whyNot"].lower()
+    assert sorted((row["name"], row["weight"]) for row in found["outcome"]["backends"]) == [
+        ("default:a.0", 90), ("default:b.0", 10)]
 
 
 def test_weights_are_overridden_until_cleared(told):
@@ -147,6 +189,16 @@ def test_timeline_and_reload_reasons(told):
     text = told.ctl("timeline")
     assert "apply" in text and "start" in text
     told.ctl("reload-reasons")
+    before = told.ctl_json("timeline")
+    told.apply("timed", m.route("timed", [m.rule("a")], hostnames=["timed.test"]))
+    told.remove("timed")
+
+    def rows():
+        new = [row for row in told.ctl_json("timeline") if row not in before]
+        return [row for row in new if row["what"] == "apply" and row["ok"]]
+    for row in eventually(rows):  # what, when, how many commands, how long
+        assert row["commands"] > 0 and row["changes"] > 0 and 0 <= row["durationMs"] < 20000, row
+        assert re.match(r"20\d\d-\d\d-\d\dT", row["time"]), row
 
 
 def test_maps_names_and_contents(told):

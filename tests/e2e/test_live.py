@@ -85,13 +85,6 @@ def test_sub_directories_come_and_go(gate):
     eventually(lambda: origin_of(gate, "r.test") == 404)
 
 
-def test_sighup_reads_again(gate):
-    gate.apply("r", simple("r", "a"))
-    gate.process.send_signal(1)
-    gate.settle()
-    assert origin_of(gate, "r.test") == "a"
-
-
 @pytest.mark.parametrize("form", ["list", "json", "v1beta1", "comments"])
 def test_forms_of_a_manifest(gate, form):
     route = simple("r", "a")
@@ -108,9 +101,12 @@ def test_forms_of_a_manifest(gate, form):
 
 
 def test_unknown_kinds_are_named_and_harmless(gate):
-    gate.apply("r", m.obj("Deployment", "x", {}, api="apps/v1"), simple("r", "a"))
+    gate.apply("r", *[m.obj("Deployment", "x%d" % i, {}, api="apps/v1") for i in range(5)],
+               simple("r", "a"))
     assert origin_of(gate, "r.test") == "a"
-    assert "Deployment" in gate.ctl("findings") + gate.log()
+    assert gate.metrics()["tidegate_unknown_objects"] == 5
+    said = [found for found in gate.ctl_json("findings") if found["reason"] == "UnknownKind"]
+    assert len(said) == 1 and "5 objects of kind apps/Deployment" in said[0]["text"], said
 
 
 # ---- what changes, without a reload ----
