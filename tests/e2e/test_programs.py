@@ -15,7 +15,7 @@ import pytest
 
 import manifests as m
 from load import Load
-from tidegate import BUILD, Tidegate, command_line, eventually, free_port
+from tidegate import BUILD, HAPROXY, Tidegate, command_line, eventually, free_port
 
 PROGRAMS = ["tidegate", "tidectl"]
 
@@ -266,7 +266,9 @@ def test_without_root(origins):
         os.chmod(base, 0o755)
         for name in "tidegate", "tidegate-spoa":
             shutil.copy(binary(name), base)
-        gate = Tidegate(base, program=os.path.join(base, "tidegate"), user="nobody")
+        gate = Tidegate(base, program=os.path.join(base, "tidegate"), user="nobody",
+                        haproxy=shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin") or
+                        HAPROXY)  # others may be in a home directory
         gate.agent = os.path.join(base, "tidegate-spoa")
         gate.base_manifests(origins.values())
         try:
