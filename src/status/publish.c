@@ -240,15 +240,20 @@ void publisher_gone(struct publisher *publisher, enum kind kind, struct str ns, 
 
 /* ---- Ends of requests ---- */
 
-static void done(struct item *item)
+/* What was marked meanwhile is looked at once more: it may be another object of that name. */
+static void leave(struct item *item)
 {
-	struct publisher *publisher = item->publisher;
-	publisher->problems[item->kind][0] = '\0';
 	item->attempt = 0;
 	if (item->again)
 		put_off(item, 0);
 	else
 		item_free(item);
+}
+
+static void done(struct item *item)
+{
+	item->publisher->problems[item->kind][0] = '\0';
+	leave(item);
 }
 
 static void failed(struct item *item, const struct kube_answer *answer)
@@ -325,7 +330,7 @@ static void on_done(void *user, const struct kube_answer *answer)
 	if (answer->unanswered) {
 		put_off(item, 0); /* the client holds it back */
 	} else if (answer->status == 404) {
-		item_free(item);
+		leave(item);
 	} else if (answer->status == 409) {
 		conflict(item);
 	} else if (answer->status != 200) {
