@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`kill -9` of every process, alone and together: right answers or none, and all of it back
 within RECOVERY_S."""
+import os
 import stat
 import threading
 import time
@@ -94,6 +95,37 @@ def slow_haproxy(tmp_path, haproxy):
     path.write_text('#!/bin/sh\n[ "$1" = -W ] && sleep 0.5\nexec %s "$@"\n' % haproxy)
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return str(path)
+
+
+def failing(tmp_path, program, first_word):
+    """A wrapper of a program that ends at once while tmp_path/fail exists, and the times of those
+    starts (version questions do not count)."""
+    path, times = tmp_path / ("failing-" + os.path.basename(program)), tmp_path / "times"
+    path.write_text('#!/bin/sh\n[ "$1" = %s ] && [ -e %s ] && date +%%s.%%N >>%s && exit 1\n'
+                    'exec %s "$@"\n' % (first_word, tmp_path / "fail", times, program))
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return str(path), lambda: [float(line) for line in times.read_text().split()]
+
+
+@pytest.mark.parametrize("whom", ["haproxy", "agent"])
+def test_what_cannot_start_is_tried_with_growing_pauses(tmp_path, cold_gate, whom):
+    gate = cold_gate
+    program, times = failing(tmp_path, getattr(gate, whom),
+                             "-W" if whom == "haproxy" else "--listen")
+    setattr(gate, whom, program)
+    gate.start()
+    gate.apply("r", *AGENT_ROUTES)
+    (tmp_path / "fail").touch()
+    kill(gate.master_pid() if whom == "haproxy" else gate.agent_pid())
+    eventually(lambda: (tmp_path / "times").exists() and len(times()) >= 5)
+    pauses = [later - earlier for earlier, later in zip(times(), times()[1:])]
+    print(pauses)
+    # A busy machine makes them longer, nothing shorter.
+    assert all(pause > 0.15 * 2 ** number for number, pause in enumerate(pauses)), pauses
+    (tmp_path / "fail").unlink()
+    with traffic_of(gate) as traffic:
+        eventually(lambda: traffic.count_since(traffic.last_problem(0)) > 20)
+    eventually(lambda: ready(gate) and not differences(gate))
 
 
 def test_controller_killed_while_haproxy_starts(tmp_path, origins):
