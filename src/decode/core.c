@@ -1,106 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kinds of Kubernetes itself: Namespace, Service, EndpointSlice, ConfigMap, Secret. */
+/* Kinds of Kubernetes itself: Namespace, EndpointSlice, ConfigMap, Secret. Services: service.c. */
 #include "decode/kinds.h"
 
 enum {
 	MAX_ENDPOINTS = 1000,         /* API server, per EndpointSlice */
 	MAX_ENDPOINT_ADDRESSES = 100, /* API server, per endpoint */
 	MAX_SLICE_PORTS = 20000,      /* API server */
-	MAX_SERVICE_PORTS = 1000,     /* ours: each is compared with each */
 	MAX_DATA_BYTES = 1024 * 1024, /* API server, of a ConfigMap or a Secret */
-	MAX_PROTOCOL_BYTES = 317,     /* a prefix of 253, '/', a name of 63 */
 };
-
-static const char *const protocols[] = { "TCP", "UDP", "SCTP", NULL };
-static const struct text_rule rule_app_protocol = { 1, MAX_PROTOCOL_BYTES, is_label_key,
-						    "a protocol such as \"kubernetes.io/h2c\"" };
-
-static struct str read_protocol(const struct node *port)
-{
-	return str_of(protocols[read_enum(port, "protocol", protocols, 0)]);
-}
 
 void decode_namespace(const struct node *root, struct object *object)
 {
 	(void)object;
 	read_object(root, "spec", false, NULL);
-}
-
-/* ---- Service ---- */
-
-static void read_service_port(const struct node *node, size_t port_count, struct service_port *port)
-{
-	static const char *const fields[] = { "name",       "port",     "protocol", "appProtocol",
-					      "targetPort", "nodePort", NULL };
-	static const struct text_rule name_rule = { 1, 63, is_label, "a DNS label" };
-	struct node name;
-
-	if (!node_is_object(node, fields))
-		return;
-	name = node_field(node, "name");
-	if (!node_is_set(&name) && port_count > 1)
-		node_error(&name, REASON_REQUIRED, "is required when there are several ports");
-	port->name = read_text(node, "name", &name_rule, STR(""));
-	port->port = (uint16_t)read_required_int(node, "port", 1, 65535);
-	port->protocol = read_protocol(node);
-	port->app_protocol = read_text(node, "appProtocol", &rule_app_protocol, STR_NONE);
-}
-
-static void check_unique_port(const struct node *list, const struct service_port *ports, size_t i)
-{
-	struct node item = node_item(list, i);
-
-	for (size_t j = 0; j < i; j++) {
-		if (ports[i].name.n > 0 && str_eq(ports[i].name, ports[j].name))
-			node_error(&item, REASON_DUPLICATE, "port %zu has the same name", j);
-		if (ports[i].port == ports[j].port && str_eq(ports[i].protocol, ports[j].protocol))
-			node_error(&item, REASON_DUPLICATE,
-				   "item %zu has the same port and protocol", j);
-	}
-}
-
-void decode_service(const struct node *root, struct object *object)
-{
-	static const char *const fields[] = { "allocateLoadBalancerNodePorts",
-					      "clusterIP",
-					      "clusterIPs",
-					      "externalIPs",
-					      "externalName",
-					      "externalTrafficPolicy",
-					      "healthCheckNodePort",
-					      "internalTrafficPolicy",
-					      "ipFamilies",
-					      "ipFamilyPolicy",
-					      "loadBalancerClass",
-					      "loadBalancerIP",
-					      "loadBalancerSourceRanges",
-					      "ports",
-					      "publishNotReadyAddresses",
-					      "selector",
-					      "sessionAffinity",
-					      "sessionAffinityConfig",
-					      "trafficDistribution",
-					      "type",
-					      NULL };
-	static const char *const types[] = { "ClusterIP", "NodePort", "LoadBalancer",
-					     "ExternalName", NULL };
-	struct service *service = &object->service;
-	struct node spec = read_object(root, "spec", true, fields), list;
-	size_t count;
-
-	if (!node_is_set(&spec))
-		return;
-	service->external_name = read_enum(&spec, "type", types, 0) == 3;
-	list = read_list(&spec, "ports", 0, MAX_SERVICE_PORTS, &count);
-	service->ports = arena_array(object->arena, count, sizeof(*service->ports));
-	service->port_count = count;
-	for (size_t i = 0; i < count; i++) {
-		struct node item = node_item(&list, i);
-
-		read_service_port(&item, count, &service->ports[i]);
-		if (!root->decoder->failed)
-			check_unique_port(&list, service->ports, i);
-	}
 }
 
 /* ---- EndpointSlice ---- */

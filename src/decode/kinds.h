@@ -17,6 +17,10 @@ void decode_config_map(const struct node *root, struct object *object);
 void decode_secret(const struct node *root, struct object *object);
 void decode_backend(const struct node *root, struct object *object);
 
+/* protocol of a port of a Service or an EndpointSlice. */
+struct str read_protocol(const struct node *port);
+extern const struct text_rule rule_app_protocol;
+
 /* spec.filters of a rule or of a backendRef. */
 struct filter *decode_filters(const struct node *owner, size_t *ret_count);
 

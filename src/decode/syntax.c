@@ -7,7 +7,6 @@
 
 #include <arpa/inet.h>
 
-enum { MAX_LABEL_BYTES = 63 };
 
 static bool is_lower(char c)
 {

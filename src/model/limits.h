@@ -30,6 +30,7 @@ enum {
 	MAX_HOSTNAME_BYTES = 253,
 	MAX_NAME_BYTES = 253,
 	MAX_NAMESPACE_BYTES = 63,
+	MAX_LABEL_BYTES = 63, /* API server: a label's value, a Service's name */
 
 	/* Ours */
 	MAX_DOCUMENT_DEPTH = 64,                  /* YAML, JSON: a stack bound */

@@ -41,6 +41,13 @@ enum kind kind_find(struct str group, struct str name);
 #define GROUP_GATEWAY "gateway.networking.k8s.io"
 #define GROUP_TIDEGATE "tidegate.io"
 
+/* Labels of the Services that Tidegate makes for Gateways. */
+#define LABEL_MANAGED_BY "app.kubernetes.io/managed-by"
+#define MANAGED_BY "tidegate"
+#define LABEL_GATEWAY_NAME GROUP_GATEWAY "/gateway-name"
+#define LABEL_GATEWAY_NAMESPACE GROUP_TIDEGATE "/gateway-namespace"
+#define LABEL_CONTROLLER GROUP_TIDEGATE "/controller"
+
 struct pair {
 	struct str key, value;
 };
@@ -236,14 +243,25 @@ struct reference_grant {
 struct service_port {
 	struct str name; /* may be empty */
 	uint16_t port;
+	uint16_t target_port; /* of a Gateway's Service; 0: none, or a name */
 	struct str protocol;     /* "TCP", "UDP" */
 	struct str app_protocol; /* may be empty */
+};
+
+/* What is kept only of a Service that Tidegate has made for a Gateway. */
+struct gateway_service {
+	struct str type; /* "LoadBalancer", ... */
+	struct str *cluster_ips;
+	size_t cluster_ip_count;
+	struct gateway_address *ingress; /* what a load balancer has given */
+	size_t ingress_count;
 };
 
 struct service {
 	struct service_port *ports;
 	size_t port_count;
 	bool external_name;
+	struct gateway_service *gateway; /* NULL: somebody else's Service */
 };
 
 struct endpoint {

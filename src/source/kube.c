@@ -48,12 +48,22 @@ static const struct kube_kind kinds[] = {
 };
 enum { KIND_ROWS = sizeof(kinds) / sizeof(kinds[0]) };
 
+static const struct kube_kind *kind_row(enum kind kind)
+{
+	for (size_t i = 0; i < KIND_ROWS; i++) {
+		if (kinds[i].kind == kind)
+			return &kinds[i];
+	}
+	return NULL;
+}
+
 struct unit {
 	struct kube_source *source;
 	const struct kube_kind *kind;
 	struct kube_watch *watch;
 	struct kube_objects *objects;
 	struct str ns, name; /* empty: all; they point into `text` */
+	struct str labels;   /* the source's; empty: all */
 	int64_t due_ms;	     /* until when others wait for it */
 	bool wanted;	     /* during kube_source_follow() */
 	char text[];
@@ -79,6 +89,7 @@ struct kube_source {
 	struct kube_client *client;
 	char **namespaces;
 	size_t namespace_count;
+	char *service_ns, *service_labels; /* NULL: no further Services */
 	struct map *units;	/* those of whole kinds, by "plural/namespace" */
 	struct map *followed;	/* those of one object, by "plural/namespace/name" */
 	TAILQ_HEAD(refetch_list, refetch) refetches;
@@ -200,7 +211,7 @@ static struct unit *unit_new(struct kube_source *source, const struct kube_kind 
 static void unit_watch(struct unit *unit)
 {
 	const struct kube_resource resource = { unit->kind->kind, unit->kind->plural, unit->ns,
-						unit->name };
+						unit->name, unit->labels };
 	unit->watch = kube_watch_new(unit->source->loop, unit->source->client, &resource, &unit_ops,
 				     unit);
 }
@@ -213,11 +224,12 @@ static void unit_free(void *user)
 	free(unit);
 }
 
-static void add_unit(struct kube_source *source, const struct kube_kind *kind, struct str ns,
-		     struct str name)
+static struct unit *add_unit(struct kube_source *source, const struct kube_kind *kind,
+			     struct str ns, struct str name)
 {
 	struct unit *unit = unit_new(source, kind, ns, name);
 	map_put(source->units, str_of(unit->text), unit);
+	return unit;
 }
 
 /* Kinds without a namespace: Namespaces are watched by name where namespaces are. */
@@ -235,6 +247,29 @@ static void add_units(struct kube_source *source, const struct kube_kind *kind)
 	}
 }
 
+static bool reads_namespace(const struct kube_source *source, const char *ns)
+{
+	bool found = source->namespace_count == 0;
+	for (size_t i = 0; !found && i < source->namespace_count; i++)
+		found = strcmp(source->namespaces[i], ns) == 0;
+	return found;
+}
+
+void kube_source_add_services(struct kube_source *source, const char *ns, const char *labels)
+{
+	source->service_ns = xstrndup(ns, strlen(ns));
+	source->service_labels = xstrndup(labels, strlen(labels));
+}
+
+static void add_service_unit(struct kube_source *source)
+{
+	if (!source->service_ns || reads_namespace(source, source->service_ns))
+		return;
+	struct unit *unit = add_unit(source, kind_row(KIND_SERVICE), str_of(source->service_ns),
+				     STR_NONE);
+	unit->labels = str_of(source->service_labels);
+}
+
 void kube_source_observe(struct kube_source *source, kube_seen_fn fn, void *user)
 {
 	source->seen = fn;
@@ -245,6 +280,7 @@ void kube_source_start(struct kube_source *source)
 {
 	for (size_t i = 0; i < KIND_ROWS; i++)
 		add_units(source, &kinds[i]);
+	add_service_unit(source);
 	for (struct map_entry *e = map_first(source->units); e; e = map_next(e))
 		unit_watch(map_value(e));
 }
@@ -259,15 +295,6 @@ void kube_source_hurry(struct kube_source *source)
 }
 
 /* ---- Objects that others refer to ---- */
-
-static const struct kube_kind *kind_row(enum kind kind)
-{
-	for (size_t i = 0; i < KIND_ROWS; i++) {
-		if (kinds[i].kind == kind)
-			return &kinds[i];
-	}
-	return NULL;
-}
 
 static struct unit *find_followed(const struct kube_source *source, const struct kube_kind *kind,
 				  const struct need *need)
@@ -533,6 +560,17 @@ void kube_source_findings(const struct kube_source *source, struct findings *fin
 		unit_findings(map_value(e), findings);
 }
 
+bool kube_source_has_all(const struct kube_source *source, enum kind kind)
+{
+	for (struct map_entry *e = map_first(source->units); e; e = map_next(e)) {
+		const struct unit *unit = map_value(e);
+		if (unit->kind->kind == kind &&
+		    kube_watch_state(unit->watch) != KUBE_WATCH_SYNCED)
+			return false;
+	}
+	return true;
+}
+
 /* The first kind that routing needs and that may not be read. */
 void kube_source_doubt(const struct kube_source *source, char *ret_why, size_t size)
 {
@@ -667,5 +705,7 @@ void kube_source_free(struct kube_source *source)
 	for (size_t i = 0; i < source->namespace_count; i++)
 		free(source->namespaces[i]);
 	free(source->namespaces);
+	free(source->service_ns);
+	free(source->service_labels);
 	free(source);
 }

@@ -36,6 +36,10 @@ void kube_source_free(struct kube_source *source); /* accepts NULL */
 typedef void (*kube_seen_fn)(void *user, enum kind kind, struct json_object *json);
 void kube_source_observe(struct kube_source *source, kube_seen_fn fn, void *user);
 
+/* Before the start: Services of this namespace that a selector of labels takes are read even if
+ * the namespace is not. Copied. */
+void kube_source_add_services(struct kube_source *source, const char *ns, const char *labels);
+
 void kube_source_start(struct kube_source *source);
 
 /* Appends the path of one object, in the version that is read. False when its kind is not. */
@@ -53,6 +57,9 @@ void kube_source_redeliver(struct kube_source *source, enum kind kind, struct st
 /* The whole set of Secrets and ConfigMaps to follow; others are removed. Until new ones have
  * been read (for at most 3 s) the state says `waiting`. */
 void kube_source_follow(struct kube_source *source, const struct need *needs, size_t count);
+
+/* A whole list of the kind is in force, in every namespace that is read. */
+bool kube_source_has_all(const struct kube_source *source, enum kind kind);
 
 /* Why what it has must not take the place of a last-good plan; "" when it may. */
 void kube_source_doubt(const struct kube_source *source, char *ret_why, size_t size);

@@ -86,13 +86,22 @@ static bool make_key(struct json_object *json, struct sb *sb)
 	return !str_empty(name) && sb_ok(sb, NULL);
 }
 
+/* A Service whose status says where a Gateway is reached. */
+static bool has_addresses(enum kind kind, struct json_object *metadata)
+{
+	struct json_object *labels = NULL;
+	return kind == KIND_SERVICE && json_object_object_get_ex(metadata, "labels", &labels) &&
+	       str_is(text_at(labels, LABEL_MANAGED_BY), MANAGED_BY);
+}
+
 /* Takes out what is not read, and digests the rest. */
-static void digest(struct json_object *json, unsigned char ret_sum[SUM_BYTES])
+static void digest(enum kind kind, struct json_object *json, unsigned char ret_sum[SUM_BYTES])
 {
 	static const char *const noise[] = { "managedFields", "annotations", "resourceVersion" };
 	struct json_object *metadata = metadata_of(json);
 	unsigned char raw[DIGEST_RAW_BYTES];
-	json_object_object_del(json, "status");
+	if (!has_addresses(kind, metadata))
+		json_object_object_del(json, "status");
 	for (size_t i = 0; i < sizeof(noise) / sizeof(noise[0]); i++)
 		json_object_object_del(metadata, noise[i]);
 	digest_raw(str_of(json_object_to_json_string_ext(json, JSON_C_TO_STRING_PLAIN)), raw);
@@ -141,7 +150,7 @@ bool kube_objects_put(struct kube_objects *objects, struct json_object *json, bo
 	if (make_key(json, &key)) {
 		struct entry *entry = entry_make(objects, sb_str(&key));
 		str_u64(text_at(metadata_of(json), "resourceVersion"), UINT64_MAX, &revision);
-		digest(json, sum);
+		digest(objects->kind, json, sum);
 		bool older = again && revision < entry->revision;
 		if (!older && (again || memcmp(sum, entry->sum, SUM_BYTES) != 0)) {
 			memcpy(entry->sum, sum, SUM_BYTES);

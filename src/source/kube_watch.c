@@ -260,7 +260,7 @@ void kube_path(struct sb *sb, enum kind kind, const char *version, const char *p
 	sb_addf(sb, "/%s", plural);
 }
 
-static void add_escaped(struct sb *sb, struct str text)
+void kube_add_escaped(struct sb *sb, struct str text)
 {
 	for (size_t i = 0; i < text.n; i++) {
 		unsigned char c = (unsigned char)text.p[i];
@@ -280,16 +280,20 @@ static unsigned add_query(struct kube_watch *watch, struct sb *sb)
 		sb_addf(sb, "?limit=%d", PAGE_COUNT);
 		if (watch->next_page) {
 			sb_adds(sb, "&continue=");
-			add_escaped(sb, str_of(watch->next_page));
+			kube_add_escaped(sb, str_of(watch->next_page));
 		}
 	} else {
 		sb_addf(sb, "?watch=1&allowWatchBookmarks=true&timeoutSeconds=%u&resourceVersion=",
 			seconds);
-		add_escaped(sb, str_of(watch->resource_version));
+		kube_add_escaped(sb, str_of(watch->resource_version));
 	}
 	if (!str_empty(watch->resource.name)) {
 		sb_adds(sb, "&fieldSelector=metadata.name%3D");
-		add_escaped(sb, watch->resource.name);
+		kube_add_escaped(sb, watch->resource.name);
+	}
+	if (!str_empty(watch->resource.labels)) {
+		sb_adds(sb, "&labelSelector=");
+		kube_add_escaped(sb, watch->resource.labels);
 	}
 	return watch->listing ? LIST_LIMIT_S : seconds + WATCH_GRACE_S;
 }

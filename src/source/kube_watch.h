@@ -23,6 +23,7 @@ struct kube_resource {
 	enum kind kind;
 	const char *plural;  /* "httproutes" */
 	struct str ns, name; /* empty: all; borrowed */
+	struct str labels;   /* a selector; empty: all; borrowed */
 };
 
 enum kube_watch_state {
@@ -64,3 +65,5 @@ void kube_watch_stats(const struct kube_watch *watch, struct kube_watch_stats *r
 /* "/apis/gateway.networking.k8s.io/v1/namespaces/default/httproutes" */
 void kube_path(struct sb *sb, enum kind kind, const char *version, const char *plural,
 	       struct str ns);
+/* The text as the value of a query's parameter. */
+void kube_add_escaped(struct sb *sb, struct str text);

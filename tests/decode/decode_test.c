@@ -121,6 +121,44 @@ static void metadata(void **state)
 	decoding_free(&decoding);
 }
 
+/* More is kept of a Service that Tidegate has made, and of no other. */
+static void gateway_service_values(void **state)
+{
+	(void)state;
+#define GATEWAY_SERVICE(labels) \
+	"{'apiVersion':'v1','kind':'Service','metadata':{'name':'gw','labels':{" labels "}}," \
+	"'spec':{'type':'LoadBalancer','clusterIPs':['10.0.0.1','fd00::1'],'ports':[" \
+	"{'name':'a','port':80,'targetPort':20417},{'name':'b','port':81,'targetPort':'web'}]}," \
+	"'status':{'loadBalancer':{'ingress':[{'ip':'192.0.2.1','ipMode':'VIP'}," \
+	"{'hostname':'lb.test'}]}}}"
+	struct decoding decoding = decode_text(GATEWAY_SERVICE(
+		"'app.kubernetes.io/managed-by':'tidegate','tidegate.io/controller':'c'"));
+	assert_int_equal(decoding.result, DECODE_OK);
+	assert_int_equal(decoding.findings.count, 0);
+	const struct service *service = &decoding.output.object->service;
+	assert_int_equal(service->ports[0].target_port, 20417);
+	assert_int_equal(service->ports[1].target_port, 0);
+	assert_non_null(service->gateway);
+	assert_str(service->gateway->type, "LoadBalancer");
+	assert_int_equal(service->gateway->cluster_ip_count, 2);
+	assert_str(service->gateway->cluster_ips[1], "fd00::1");
+	assert_int_equal(service->gateway->ingress_count, 2);
+	assert_str(service->gateway->ingress[0].type, "IPAddress");
+	assert_str(service->gateway->ingress[0].value, "192.0.2.1");
+	assert_str(service->gateway->ingress[1].type, "Hostname");
+	assert_str(service->gateway->ingress[1].value, "lb.test");
+	decoding_free(&decoding);
+	decoding = decode_text(GATEWAY_SERVICE("'app.kubernetes.io/managed-by':'Helm',"
+					       "'tidegate.io/controller':'c'"));
+	assert_null(decoding.output.object->service.gateway);
+	assert_int_equal(decoding.output.object->service.ports[0].target_port, 0);
+	decoding_free(&decoding);
+	decoding = decode_text(GATEWAY_SERVICE("'app.kubernetes.io/managed-by':'tidegate'"));
+	assert_null(decoding.output.object->service.gateway);
+	decoding_free(&decoding);
+#undef GATEWAY_SERVICE
+}
+
 static void small_route_is_small(void **state)
 {
 	(void)state;
@@ -314,6 +352,7 @@ int main(void)
 		cmocka_unit_test(route_values),
 		cmocka_unit_test(gateway_values),
 		cmocka_unit_test(endpoint_values),
+		cmocka_unit_test(gateway_service_values),
 		cmocka_unit_test(backend_and_map_values),
 		cmocka_unit_test(findings_are_bounded_and_clean),
 	};

@@ -181,6 +181,20 @@ static void test_nameless(void **state)
 	assert_int_equal(kube_objects_count(f->objects), 0);
 }
 
+/* Where a Gateway is reached stands in its Service's status, and nowhere else. */
+static void status_of_gateways(void **state)
+{
+	struct fixture *f = *state;
+	const char *ours = ",\"labels\":{\"app.kubernetes.io/managed-by\":\"tidegate\"}";
+	const char *theirs = ",\"labels\":{\"app.kubernetes.io/managed-by\":\"Helm\"}";
+	assert_true(put(f, "gw", "1", ours, 80, false));
+	assert_true(put(f, "gw", "2", ours, 80, false));
+	assert_log(f, "+shop/gw +shop/gw ");
+	assert_true(put(f, "other", "3", theirs, 80, false));
+	assert_false(put(f, "other", "4", theirs, 80, false));
+	assert_log(f, "+shop/other ");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -190,6 +204,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_delete, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_nameless, setup, teardown),
+		cmocka_unit_test_setup_teardown(status_of_gateways, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
