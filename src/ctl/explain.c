@@ -10,6 +10,8 @@ static const struct option_row options[] = {
 	  "explains with these manifests, without a daemon; may be repeated", 'f', NULL },
 	{ "live", NULL, NULL, NULL,
 	  "asks the running HAProxy's maps and the agent too, and says where they disagree", 0, NULL },
+	{ "gateway", "NAMESPACE/NAME", "the first that has the port", NULL,
+	  "to which Gateway the request goes, when several have the port", 0, NULL },
 	{ "sni", "NAME", "the host of the URL", NULL, "the server name of the TLS connection", 0,
 	  NULL },
 	OPTION_END,
@@ -43,6 +45,7 @@ static int run_offline(const struct cli *cli)
 	if (!explain_request_make(str_of(cli->args[0]), str_of(cli->args[1]), headers, count,
 				  str_of(cli_option(cli, "sni")), &request, &err))
 		return ctl_error(cli, &err, EXIT_USAGE);
+	request.gateway = str_of(cli_option(cli, "gateway"));
 	bool ok = offline_load(&offline, cli, &err);
 	if (ok)
 		print_explanation(cli, &offline, &request);
@@ -59,7 +62,8 @@ static int run(const struct cli *cli)
 	ask_args(&ask, 0);
 	for (size_t i = 0; i < cli->option_count; i++) {
 		const char *name = cli->options[i].row->name;
-		if (strcmp(name, "header") == 0 || strcmp(name, "sni") == 0)
+		if (strcmp(name, "header") == 0 || strcmp(name, "sni") == 0 ||
+		    strcmp(name, "gateway") == 0)
 			ask_add(&ask, name, cli->options[i].value);
 	}
 	if (cli_has(cli, "live"))

@@ -57,8 +57,11 @@ static bool read_question(struct call *call, struct error *err)
 	if (!call_arg(call, "arg", 0, &method) || !call_arg(call, "arg", 1, &url))
 		return error_set(err, ERR_SYNTAX, "explain needs METHOD URL, such as: explain GET "
 						  "http://www.example.com/");
-	return explain_request_make(method, url, headers, count, call_first(call, "sni"),
-				    &question->request, err);
+	if (!explain_request_make(method, url, headers, count, call_first(call, "sni"),
+				  &question->request, err))
+		return false;
+	question->request.gateway = call_first(call, "gateway");
+	return true;
 }
 
 void answer_explain(struct call *call)

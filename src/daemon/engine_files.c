@@ -355,7 +355,7 @@ void engine_test_binds(struct engine *engine)
 		uint64_t port = 0;
 		int failed = 0;
 		if (!frontend_parse(texts_value(frontends, i), &frontend) ||
-		    !str_u64(frontend.port, 65535, &port))
+		    !str_u64(frontend.bind_port, 65535, &port))
 			continue;
 		struct str rest = frontend.addresses, address = STR_NONE;
 		while (rest.n > 0 && !failed) {
@@ -363,7 +363,7 @@ void engine_test_binds(struct engine *engine)
 			failed = try_bind(address, (uint16_t)port);
 		}
 		if (failed)
-			block_frontend(engine, name, address, frontend.port, failed);
+			block_frontend(engine, name, address, frontend.bind_port, failed);
 		else
 			state_del_str(engine->state->blocked, name);
 	}

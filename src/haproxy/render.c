@@ -211,7 +211,7 @@ static void bind_lines(struct render *r, const struct template_fill *fill, struc
 		struct str address = str_cut(&rest, ',');
 		const struct template_value values[] = {
 			{ "ADDRESS", arena_strf(r->arena, STR_FMT ":" STR_FMT, STR_ARG(address),
-						STR_ARG(r->value.port)) },
+						STR_ARG(r->value.bind_port)) },
 			{ "TLS", tls_options(r) },
 			{ 0 },
 		};

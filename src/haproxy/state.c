@@ -309,6 +309,12 @@ unsigned state_spares_used(const struct state *state)
 
 /* ---- frontends ---- */
 
+static bool is_port(struct str text)
+{
+	uint64_t port;
+	return str_u64(text, 65535, &port) && port > 0;
+}
+
 bool frontend_parse(struct str value, struct frontend_value *ret_frontend)
 {
 	struct frontend_value frontend = { 0 };
@@ -317,15 +323,20 @@ bool frontend_parse(struct str value, struct frontend_value *ret_frontend)
 	frontend.https = str_is(scheme, "https");
 	if (!frontend.https && !str_is(scheme, "http"))
 		return false;
-	size_t colon = rest.n;
-	while (colon > 0 && rest.p[colon - 1] != ':')
+	struct str bound = str_cut(&rest, ' ');
+	size_t colon = bound.n;
+	while (colon > 0 && bound.p[colon - 1] != ':')
 		colon--;
 	if (colon < 2)
 		return false;
-	frontend.addresses = str_sub(rest, 0, colon - 1);
-	frontend.port = str_sub(rest, colon, rest.n);
-	uint64_t port;
-	if (!str_u64(frontend.port, 65535, &port) || port == 0)
+	frontend.addresses = str_sub(bound, 0, colon - 1);
+	frontend.port = frontend.bind_port = str_sub(bound, colon, bound.n);
+	if (!str_empty(rest)) {
+		if (!str_is(str_cut(&rest, ' '), "for"))
+			return false;
+		frontend.port = rest;
+	}
+	if (!is_port(frontend.bind_port) || !is_port(frontend.port))
 		return false;
 	*ret_frontend = frontend;
 	return true;

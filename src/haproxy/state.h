@@ -118,7 +118,8 @@ unsigned state_spares_used(const struct state *state);
 struct frontend_value {
 	bool https;
 	struct str addresses; /* comma separated */
-	struct str port;
+	struct str bind_port;
+	struct str port; /* as clients see it */
 };
 bool frontend_parse(struct str value, struct frontend_value *ret_frontend);
 /* Only these use their listeners' map (421). */

@@ -170,6 +170,9 @@ void compiler_mark(struct compiler *compiler, enum kind kind, struct str ns, str
 		map_put(compiler->dirty_routes, name_key(buffer, ns, name), compiler);
 		return;
 	case KIND_SERVICE:
+		compiler->gateways_dirty |= gateways_use_service(compiler->gateways, ns, name);
+		mark_target(compiler, kind, ns, name);
+		return;
 	case KIND_BACKEND:
 		mark_target(compiler, kind, ns, name);
 		return;

@@ -227,7 +227,9 @@ static void frontend_emit(struct emit *emit, const struct gateway_view *gateway,
 		sb_addf(&value, v6 ? "%s[" STR_FMT "]" : "%s" STR_FMT, i ? "," : "",
 			STR_ARG(address));
 	}
-	sb_addf(&value, ":%u", frontend->port);
+	sb_addf(&value, ":%u", frontend->bind_port);
+	if (frontend->bind_port != frontend->port)
+		sb_addf(&value, " for %u", frontend->port);
 	emit_fitting(emit, PLAN_FRONTEND, frontend->name, sb_str(&value));
 	sb_fini(&value);
 	for (size_t i = 0; i < frontend->listener_count; i++) {

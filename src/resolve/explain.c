@@ -56,6 +56,12 @@ static uint16_t request_port(const struct explain_request *request)
 	return request->https ? 443 : 80;
 }
 
+static bool is_gateway(const struct frontend_view *frontend, struct str gateway)
+{
+	struct str name = gateway, ns = str_cut(&name, '/');
+	return str_empty(gateway) || (str_eq(frontend->ns, ns) && str_eq(frontend->gateway, name));
+}
+
 static const struct frontend_view *find_frontend(const struct gateways_view *gateways,
 						 const struct explain_request *request)
 {
@@ -65,7 +71,8 @@ static const struct frontend_view *find_frontend(const struct gateways_view *gat
 			const struct frontend_view *frontend = &gateway->frontends[k];
 			bool fits = str_empty(request->frontend) ?
 					    frontend->port == request_port(request) &&
-						    frontend->tls == request->https :
+						    frontend->tls == request->https &&
+						    is_gateway(frontend, request->gateway) :
 					    str_eq(frontend->name, request->frontend);
 			if (fits)
 				return frontend;

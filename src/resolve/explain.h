@@ -26,6 +26,7 @@ struct explain_request {
 	struct str host;     /* without the port */
 	struct str sni;      /* of the connection, https; empty: the host */
 	struct str frontend; /* "NS.GATEWAY.PORT"; empty: the first with port and scheme */
+	struct str gateway;  /* of that one, "NAMESPACE/NAME"; empty: any */
 	struct request request;
 };
 

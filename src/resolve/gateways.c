@@ -2,11 +2,14 @@
 /* GatewayClasses, Gateways and what their listeners mean to each other:
  *
  *   each listener by itself ──► conflicts inside its Gateway ──► ports, oldest Gateway first
- *   ──► who serves ──► frontends */
+ *   ──► who serves ──► frontends
+ *
+ * Where each Gateway has a Service (service.c) the ports to bind are the Service's, and no Gateway
+ * is in another's way. */
+#include "resolve/address.h"
 #include "resolve/hostname.h"
 #include "resolve/listeners.h"
-
-#include <arpa/inet.h>
+#include "resolve/service.h"
 
 static struct listener_scope scope_of(struct gateways_view *view, const struct gateway_view *gateway,
 				      const struct resolve_options *options)
@@ -56,23 +59,6 @@ static bool is_ours(struct gateways_view *view, const struct object *gateway)
 
 /* ---- addresses ---- */
 
-/* The canonical text of an IP address. */
-static bool canonical_ip(struct arena *arena, struct str value, struct str *ret_text)
-{
-	unsigned char bytes[sizeof(struct in6_addr)];
-	char text[INET6_ADDRSTRLEN];
-	value = arena_str(arena, value);
-	for (size_t i = 0; i < 2; i++) {
-		int family = i == 0 ? AF_INET : AF_INET6;
-		if (inet_pton(family, value.p, bytes) == 1) {
-			*ret_text = arena_str(arena, str_of(inet_ntop(family, bytes, text,
-								      sizeof(text))));
-			return true;
-		}
-	}
-	return false;
-}
-
 static void reject_gateway(struct gateways_view *view, struct gateway_view *gateway,
 			   const char *field, const char *reason, struct str text)
 {
@@ -81,7 +67,7 @@ static void reject_gateway(struct gateways_view *view, struct gateway_view *gate
 	conditions_set(&gateway->conditions, "Accepted", false, reason, text);
 }
 
-static bool gateway_rejected(const struct gateway_view *gateway)
+bool gateway_rejected(const struct gateway_view *gateway)
 {
 	const struct condition *accepted = conditions_get(&gateway->conditions, "Accepted");
 	return accepted && !accepted->status;
@@ -121,26 +107,18 @@ static void resolve_addresses(struct gateways_view *view, struct gateway_view *g
 						  " are not supported. Use type IPAddress.",
 						  STR_ARG(address->type)));
 		else if (str_empty(address->value) || /* any */
-			 canonical_ip(view->arena, address->value, &ip))
+			 address_canonical(view->arena, address->value, &ip))
 			binding_add(binding, ip);
 	}
 	if (spec->address_count == 0)
 		binding_add(binding, STR("*"));
 }
 
-static bool addresses_overlap(struct str a, struct str b)
-{
-	if (str_eq(a, b) || str_is(a, "*") || str_is(b, "*") || str_is(a, "::") || str_is(b, "::"))
-		return true;
-	bool a_is_v6 = str_chr(a, ':', 0) < a.n, b_is_v6 = str_chr(b, ':', 0) < b.n;
-	return (str_is(a, "0.0.0.0") && !b_is_v6) || (str_is(b, "0.0.0.0") && !a_is_v6);
-}
-
 static bool bindings_overlap(const struct binding *a, const struct binding *b)
 {
 	for (size_t i = 0; i < a->count; i++) {
 		for (size_t k = 0; k < b->count; k++) {
-			if (addresses_overlap(a->addresses[i], b->addresses[k]))
+			if (address_overlaps(a->addresses[i], b->addresses[k]))
 				return true;
 		}
 	}
@@ -192,7 +170,7 @@ static void find_conflicts(const struct listener_scope *scope, struct gateway_vi
 struct holder { /* an accepted listener's claim */
 	const struct gateway_view *gateway;
 	const struct binding *binding;
-	uint16_t port;
+	uint16_t port, bind_port;
 };
 
 struct ports {
@@ -200,17 +178,33 @@ struct ports {
 	size_t count, capacity;
 };
 
-static const struct holder *port_holder(const struct ports *ports,
-					const struct gateway_view *gateway,
-					const struct binding *binding, uint16_t port)
+/* Listeners of one Gateway share a port, but not the one that stands for another of theirs. */
+static const struct holder *port_holder(const struct ports *ports, const struct holder *claim)
 {
 	for (size_t i = 0; i < ports->count; i++) {
 		const struct holder *holder = &ports->holders[i];
-		if (holder->port == port && holder->gateway != gateway &&
-		    bindings_overlap(holder->binding, binding))
+		bool same = holder->gateway == claim->gateway && holder->port == claim->port;
+		if (holder->bind_port == claim->bind_port && !same &&
+		    bindings_overlap(holder->binding, claim->binding))
 			return holder;
 	}
 	return NULL;
+}
+
+static void refuse_port(const struct listener_scope *scope, struct listener_view *listener,
+			size_t index, const struct holder *holder)
+{
+	const struct meta *other = &holder->gateway->object->meta;
+	uint16_t port = listener->spec->port;
+	if (str_empty(scope->options->service_ns))
+		listener_reject(scope, listener, index, "port", "PortUnavailable",
+				arena_strf(scope->arena, "The older Gateway " STR_FMT "/" STR_FMT
+					   " has port %u on the same address. Use another port, or "
+					   "give each Gateway addresses of its own in "
+					   "spec.addresses.", STR_ARG(other->ns),
+					   STR_ARG(other->name), port));
+	else
+		service_port_taken(scope, holder->gateway, port, holder->bind_port);
 }
 
 /* A listener whose certificates are missing claims its port too: the owner of a port must not
@@ -218,26 +212,23 @@ static const struct holder *port_holder(const struct ports *ports,
 static void claim_ports(const struct listener_scope *scope, struct gateway_view *gateway,
 			const struct binding *binding, struct ports *ports)
 {
+	bool by_service = !str_empty(scope->options->service_ns);
 	for (size_t i = 0; i < gateway->listener_count; i++) {
 		struct listener_view *listener = &gateway->listeners[i];
 		uint16_t port = listener->spec->port;
-		if (!listener_accepted(listener))
+		struct holder claim = { gateway, binding, port,
+					by_service ? service_bind_port(gateway, port) : port };
+		if (!listener_accepted(listener) || claim.bind_port == 0)
 			continue;
-		const struct holder *holder = port_holder(ports, gateway, binding, port);
+		const struct holder *holder = port_holder(ports, &claim);
 		if (holder) {
-			const struct meta *other = &holder->gateway->object->meta;
-			listener_reject(scope, listener, i, "port", "PortUnavailable",
-					arena_strf(scope->arena, "The older Gateway " STR_FMT "/"
-						   STR_FMT " has port %u on the same address. Use "
-						   "another port, or give each Gateway addresses of "
-						   "its own in spec.addresses.", STR_ARG(other->ns),
-						   STR_ARG(other->name), port));
+			refuse_port(scope, listener, i, holder);
 			continue;
 		}
+		listener->bind_port = claim.bind_port;
 		ports->holders = grow(ports->holders, ports->count, &ports->capacity,
 				      sizeof(*ports->holders));
-		ports->holders[ports->count++] =
-			(struct holder){ .gateway = gateway, .binding = binding, .port = port };
+		ports->holders[ports->count++] = claim;
 	}
 }
 
@@ -310,7 +301,8 @@ static void find_overlaps(const struct listener_scope *scope, struct gateway_vie
 
 /* ---- who serves ---- */
 
-static void set_listener_programmed(const struct gateway_view *gateway,
+static void set_listener_programmed(const struct gateways_view *view,
+				    const struct gateway_view *gateway,
 				    struct listener_view *listener)
 {
 	const struct condition *accepted = conditions_get(&listener->conditions, "Accepted");
@@ -325,6 +317,9 @@ static void set_listener_programmed(const struct gateway_view *gateway,
 			       conflict->status ? conflict->reason : "Invalid", accepted->message);
 	} else if (is_tls(listener) && listener->certificate_count == 0) {
 		conditions_set(conditions, "Programmed", false, "Invalid", refs->message);
+	} else if (listener->bind_port == 0) {
+		conditions_set(conditions, "Programmed", false, "Pending",
+			       service_missing(view, gateway));
 	} else {
 		listener->serves = true;
 		conditions_set(conditions, "Programmed", true, "Programmed",
@@ -349,17 +344,27 @@ static void set_gateway_accepted(struct gateways_view *view, struct gateway_view
 					  gateway->listener_count));
 }
 
-static void set_gateway_programmed(struct gateway_view *gateway)
+static void set_gateway_programmed(struct gateways_view *view, struct gateway_view *gateway)
 {
+	bool waits = false;
 	for (size_t i = 0; i < gateway->listener_count; i++) {
-		if (gateway->listeners[i].serves) {
+		const struct listener_view *listener = &gateway->listeners[i];
+		const struct condition *programmed =
+			conditions_get(&listener->conditions, "Programmed");
+		if (listener->serves) {
 			conditions_set(&gateway->conditions, "Programmed", true, "Programmed",
 				       STR("The Gateway is served."));
 			return;
 		}
+		waits |= strcmp(programmed->reason, "Pending") == 0;
 	}
-	conditions_set(&gateway->conditions, "Programmed", false, "Invalid",
-		       STR("No listener can be served; see the conditions of the listeners."));
+	if (waits)
+		conditions_set(&gateway->conditions, "Programmed", false, "AddressNotAssigned",
+			       service_missing(view, gateway));
+	else
+		conditions_set(&gateway->conditions, "Programmed", false, "Invalid",
+			       STR("No listener can be served; see the conditions of the "
+				   "listeners."));
 }
 
 /* ---- frontends ---- */
@@ -381,6 +386,7 @@ static struct frontend_view *frontend_of_port(struct gateways_view *view,
 	frontend->ns = meta->ns;
 	frontend->gateway = meta->name;
 	frontend->port = port;
+	frontend->bind_port = listener->bind_port;
 	frontend->tls = is_tls(listener);
 	frontend->address_count = binding->count;
 	memcpy(frontend->addresses, binding->addresses, sizeof(binding->addresses));
@@ -403,6 +409,18 @@ static void make_frontends(struct gateways_view *view, struct gateway_view *gate
 	}
 }
 
+/* Those that the spec names, which HAProxy binds. */
+static void keep_addresses(struct gateways_view *view, struct gateway_view *gateway)
+{
+	const struct gateway *spec = &gateway->object->gateway;
+	gateway->addresses =
+		arena_array(view->arena, spec->address_count, sizeof(*gateway->addresses));
+	for (size_t i = 0; i < spec->address_count; i++) {
+		if (!str_empty(spec->addresses[i].value))
+			gateway->addresses[gateway->address_count++] = spec->addresses[i];
+	}
+}
+
 /* ---- all together ---- */
 
 static void resolve_gateway(struct gateways_view *view, struct gateway_view *gateway,
@@ -411,6 +429,11 @@ static void resolve_gateway(struct gateways_view *view, struct gateway_view *gat
 	const struct gateway *spec = &gateway->object->gateway;
 	struct listener_scope scope = scope_of(view, gateway, options);
 	resolve_addresses(view, gateway, binding);
+	if (!str_empty(options->service_ns)) {
+		*binding = (struct binding){ .count = 0 };
+		binding_add(binding, STR("*"));
+		service_find(view, gateway, options);
+	}
 	if (!str_empty(spec->parameters_kind))
 		reject_gateway(view, gateway, "spec.infrastructure.parametersRef",
 			       "InvalidParameters",
@@ -459,10 +482,14 @@ static void finish_gateway(struct gateways_view *view, struct gateway_view *gate
 	struct listener_scope scope = scope_of(view, gateway, options);
 	find_overlaps(&scope, gateway);
 	for (size_t i = 0; i < gateway->listener_count; i++)
-		set_listener_programmed(gateway, &gateway->listeners[i]);
+		set_listener_programmed(view, gateway, &gateway->listeners[i]);
 	set_gateway_accepted(view, gateway);
-	set_gateway_programmed(gateway);
+	set_gateway_programmed(view, gateway);
 	make_frontends(view, gateway, binding);
+	if (str_empty(options->service_ns))
+		keep_addresses(view, gateway);
+	else
+		service_addresses(view, gateway, options);
 }
 
 struct gateways_view *gateways_resolve(const struct store *store,
@@ -475,6 +502,7 @@ struct gateways_view *gateways_resolve(const struct store *store,
 	size_t count;
 	view->arena = arena;
 	view->store = store;
+	view->service_ns = arena_str(arena, options->service_ns);
 	findings_init(&view->findings, arena);
 	resolve_classes(view, controller);
 	const struct object *const *objects = store_list(store, KIND_GATEWAY, &count);

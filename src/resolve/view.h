@@ -7,8 +7,8 @@
  * Views are plain data in their own arena. A gateways_view borrows from the Gateway objects;
  * a route_view borrows from its own HTTPRoute object and from the gateways_view it was made
  * with, and copies everything else. So a route's view must be remade when its route, any
- * Gateway-side object (Gateway, GatewayClass, Namespace, ReferenceGrant, Secret, ConfigMap),
- * or one of the objects in its `needs` changes, and at no other time.
+ * Gateway-side object (Gateway, GatewayClass, Namespace, ReferenceGrant, Secret, ConfigMap, the
+ * Service of a Gateway), or one of the objects in its `needs` changes, and at no other time.
  *
  * Pure: the only clock is the now_s passed in, and it is used for certificate warnings. */
 #pragma once
@@ -38,6 +38,10 @@ const struct condition *conditions_get(const struct conditions *conditions, cons
 struct resolve_options {
 	int64_t now_s;     /* wall clock, for certificates' validity */
 	struct str controller_name; /* CONTROLLER_NAME unless a user changed it */
+	/* Each Gateway has a Service in this namespace, whose target ports it binds; empty: they
+	 * bind their listeners' ports. */
+	struct str service_ns;
+	bool addresses_told; /* Gateways are reached where somebody else knows, not the Service */
 };
 
 struct need { /* an object, there or not, whose change remakes the view */
@@ -61,6 +65,7 @@ struct listener_view {
 	bool serves;     /* part of a frontend: accepted, not conflicted, refs resolved */
 	bool takes_routes; /* routes may attach: a supported protocol, even if not serving */
 	struct str frontend; /* name of the frontend it is part of; empty: none */
+	uint16_t bind_port;  /* 0: none, or none yet */
 	struct certificate_view *certificates; /* HTTPS; those that resolved */
 	size_t certificate_count;
 	struct str kinds[MAX_ROUTE_KINDS]; /* supportedKinds */
@@ -72,7 +77,8 @@ struct listener_view {
 struct frontend_view {
 	struct str name; /* "default.web.8080": namespace.gateway.port */
 	struct str ns, gateway;
-	uint16_t port;
+	uint16_t port;	    /* the listeners', which clients see */
+	uint16_t bind_port; /* the one of HAProxy */
 	bool tls;
 	struct str addresses[MAX_ADDRESSES]; /* what to bind; "*" alone: everything */
 	size_t address_count;
@@ -87,6 +93,10 @@ struct gateway_view {
 	size_t listener_count;
 	struct frontend_view *frontends;
 	size_t frontend_count;
+	struct gateway_address *addresses; /* where it is reached, as far as is known */
+	size_t address_count;
+	struct str service_name;      /* of its Service; empty: it is to have none */
+	const struct object *service; /* NULL: it has none yet */
 };
 
 struct class_view {
@@ -104,6 +114,7 @@ struct gateways_view {
 	size_t need_count, need_capacity;
 	struct findings findings;
 	const struct store *store; /* Namespaces, ReferenceGrants are read from it */
+	struct str service_ns;	   /* as in the options */
 };
 
 struct gateways_view *gateways_resolve(const struct store *store,
@@ -112,6 +123,17 @@ void gateways_free(struct gateways_view *view);
 
 const struct gateway_view *gateways_find(const struct gateways_view *view, struct str ns,
 					 struct str name);
+
+/* The name of a Gateway's Service: "NAMESPACE--NAME" where that can be one and can be no other's,
+ * else a beginning of it and a digest. */
+struct str gateway_service_name(struct arena *arena, struct str ns, struct str name);
+
+/* A text as a label's value: itself with '_' for '/', where that can be one and can be no other's,
+ * else a beginning of it and a digest. */
+struct str label_value_of(struct arena *arena, struct str text);
+
+/* Whether a Gateway's view depends on that Service, there or not. */
+bool gateways_use_service(const struct gateways_view *view, struct str ns, struct str name);
 
 /* True when a ReferenceGrant in to_ns lets (from_kind in from_ns) refer to (to_kind, name);
  * always true inside one namespace. */

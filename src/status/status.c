@@ -95,21 +95,19 @@ static void write_address(struct str type, struct str value, struct out *out)
 	out_end(out);
 }
 
-/* Without addresses from the data plane: those that the spec asks for by value. */
 static void write_addresses(const struct gateway_view *gateway, const struct status_live *live,
 			    struct out *out)
 {
-	const struct gateway *spec = &gateway->object->gateway;
 	bool told = live && live->address_count > 0;
-	const struct gateway_address *addresses = told ? live->addresses : spec->addresses;
-	size_t count = told ? live->address_count : spec->address_count;
+	const struct gateway_address *addresses = told ? live->addresses : gateway->addresses;
+	size_t count = told ? live->address_count : gateway->address_count;
 	if (gateway->frontend_count == 0)
 		count = 0;
+	if (count > MAX_ADDRESSES)
+		count = MAX_ADDRESSES;
 	out_kv_array(out, "addresses");
-	for (size_t i = 0; i < count; i++) {
-		if (!str_empty(addresses[i].value))
-			write_address(addresses[i].type, addresses[i].value, out);
-	}
+	for (size_t i = 0; i < count; i++)
+		write_address(addresses[i].type, addresses[i].value, out);
 	out_end(out);
 }
 

@@ -13,7 +13,7 @@
 struct status_live {
 	bool programmed;     /* the last plan is in HAProxy */
 	struct str message;  /* when not: why */
-	const struct gateway_address *addresses; /* of the Gateway; none: its spec's */
+	const struct gateway_address *addresses; /* of the Gateway; none: the view's */
 	size_t address_count;
 };
 

@@ -140,9 +140,13 @@ static void values(void **state)
 	assert_true(frontend_parse(STR("https 10.0.0.1,[::1]:8443"), &frontend));
 	assert_true(frontend.https);
 	assert_true(str_is(frontend.addresses, "10.0.0.1,[::1]"));
-	assert_true(str_is(frontend.port, "8443"));
+	assert_true(str_is(frontend.port, "8443") && str_is(frontend.bind_port, "8443"));
+	assert_true(frontend_parse(STR("http *:20417 for 80"), &frontend));
+	assert_true(str_is(frontend.port, "80") && str_is(frontend.bind_port, "20417"));
+	assert_true(str_is(frontend.addresses, "*"));
 	static const char *const bad[] = { "", "http", "tcp *:80", "http *", "http *:0",
-					   "http *:65536", "http :80" };
+					   "http *:65536", "http :80", "http *:80 80",
+					   "http *:80 for", "http *:80 for 0" };
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_false(frontend_parse(str_of(bad[i]), &frontend));
 }

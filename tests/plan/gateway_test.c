@@ -33,7 +33,8 @@ static void assert_sni(const struct sample_listener *samples, size_t count, cons
 	memset(specs, 0, sizeof(specs));
 	struct certificate_view held[MAX_TEST_LISTENERS][MAX_TEST_CERTS];
 	struct object object = { .kind = KIND_GATEWAY };
-	struct frontend_view frontend = { .name = STR("f"), .port = 443, .tls = true };
+	struct frontend_view frontend = { .name = STR("f"), .port = 443, .bind_port = 443,
+					  .tls = true };
 	struct gateway_view gateway = { .object = &object, .frontends = &frontend,
 					.frontend_count = 1 };
 	struct gateways_view view = { .gateways = &gateway, .gateway_count = 1 };

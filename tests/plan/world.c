@@ -136,15 +136,38 @@ static struct object *make_grant(size_t i)
 
 /* ---- backends ---- */
 
+/* Of a Gateway: some target ports are another's, too, and some ports have none. */
+static struct object *make_gateway_service(size_t i, struct dice *dice)
+{
+	static const uint16_t ports[] = { 80, 81, 443 };
+	struct object *object = numbered(KIND_SERVICE, STR(WORLD_SERVICE_NS), "default--gw", i);
+	struct service *service = &object->service;
+	service->ports = NEW_ARRAY(object, 3, struct service_port);
+	for (size_t j = 0; j < 3; j++) {
+		if (dice_roll(dice, 6))
+			service->ports[service->port_count++] = (struct service_port){
+				STR("p"), ports[j], (uint16_t)(20000 + dice_roll(dice, 12)),
+				STR("TCP"), STR("")
+			};
+	}
+	service->gateway = NEW_ARRAY(object, 1, struct gateway_service);
+	service->gateway->type = STR("LoadBalancer");
+	object->meta.labels = NEW_ARRAY(object, 1, struct pair);
+	object->meta.label_count = dice_roll(dice, 6) != 0;
+	object->meta.labels[0] = (struct pair){ STR(LABEL_CONTROLLER),
+						STR("tidegate.io_gateway-controller") };
+	return object;
+}
+
 static struct object *make_service(size_t i, struct dice *dice)
 {
 	struct object *object = numbered(KIND_SERVICE, str_of(namespaces[i % 2]), "svc", i);
 	struct service *service = &object->service;
 	service->port_count = 1 + dice_roll(dice, 2);
 	service->ports = NEW_ARRAY(object, 2, struct service_port);
-	service->ports[0] = (struct service_port){ STR("http"), 8080, STR("TCP"), STR("") };
+	service->ports[0] = (struct service_port){ STR("http"), 8080, 0, STR("TCP"), STR("") };
 	service->ports[1] =
-		(struct service_port){ STR("h2"), 9090, STR("TCP"), STR("kubernetes.io/h2c") };
+		(struct service_port){ STR("h2"), 9090, 0, STR("TCP"), STR("kubernetes.io/h2c") };
 	return object;
 }
 
@@ -347,6 +370,9 @@ struct object *world_object(size_t slot, uint64_t seed)
 	if (slot < WORLD_SERVICES)
 		return make_service(slot, &dice);
 	slot -= WORLD_SERVICES;
+	if (slot < WORLD_GATEWAY_SERVICES)
+		return make_gateway_service(slot, &dice);
+	slot -= WORLD_GATEWAY_SERVICES;
 	if (slot < WORLD_SLICES)
 		return make_slice(slot, &dice);
 	slot -= WORLD_SLICES;
@@ -381,7 +407,7 @@ struct object *bench_service(size_t i)
 	struct object *object = numbered(KIND_SERVICE, STR("default"), "service-", i);
 	object->service.port_count = 1;
 	object->service.ports = NEW_ARRAY(object, 1, struct service_port);
-	object->service.ports[0] = (struct service_port){ STR("http"), 8080, STR("TCP"), STR("") };
+	object->service.ports[0] = (struct service_port){ STR("http"), 8080, 0, STR("TCP"), STR("") };
 	return object;
 }
 

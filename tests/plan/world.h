@@ -18,13 +18,17 @@ enum {
 	WORLD_GATEWAYS = 3,
 	WORLD_SECRETS = 3,
 	WORLD_SERVICES = 5,
+	WORLD_GATEWAY_SERVICES = WORLD_GATEWAYS,
 	WORLD_SLICES = 6,
 	WORLD_BACKENDS = 2,
 	WORLD_GRANTS = 2,
 	WORLD_ROUTES = 14,
 	WORLD_SLOTS = WORLD_CLASSES + WORLD_NAMESPACES + WORLD_GATEWAYS + WORLD_SECRETS +
-		      WORLD_SERVICES + WORLD_SLICES + WORLD_BACKENDS + WORLD_GRANTS + WORLD_ROUTES,
+		      WORLD_SERVICES + WORLD_GATEWAY_SERVICES + WORLD_SLICES + WORLD_BACKENDS +
+		      WORLD_GRANTS + WORLD_ROUTES,
 };
+
+#define WORLD_SERVICE_NS "gates" /* of the Gateways' Services */
 
 /* The object of a slot; its kind, namespace and name depend on the slot alone. */
 struct object *world_object(size_t slot, uint64_t seed);

@@ -23,6 +23,7 @@ int world_setup(void **state)
 {
 	struct world *world = xcalloc(1, sizeof(*world));
 	world->store = store_new();
+	world->options.now_s = WORLD_NOW_S;
 	world_put(world, "{'apiVersion':'gateway.networking.k8s.io/v1','kind':'GatewayClass',"
 			 "'metadata':{'name':'tidegate'},"
 			 "'spec':{'controllerName':'tidegate.io/gateway-controller'}}");
@@ -138,10 +139,9 @@ void world_secret(struct world *world, const char *ns, const char *name, const c
 
 void world_resolve(struct world *world)
 {
-	struct resolve_options options = { .now_s = WORLD_NOW_S };
 	size_t count;
 	drop_views(world);
-	world->gateways = gateways_resolve(world->store, &options);
+	world->gateways = gateways_resolve(world->store, &world->options);
 	const struct object *const *routes = store_list(world->store, KIND_HTTPROUTE, &count);
 	assert_in_range(count, 0, WORLD_MAX_ROUTES);
 	for (size_t i = 0; i < count; i++)

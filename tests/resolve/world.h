@@ -10,6 +10,7 @@ enum { WORLD_NOW_S = 1700000000, WORLD_MAX_ROUTES = 16 };
 
 struct world {
 	struct store *store;
+	struct resolve_options options;
 	struct gateways_view *gateways;
 	struct route_view *routes[WORLD_MAX_ROUTES]; /* of all HTTPRoutes, by namespace, name */
 	size_t route_count;
