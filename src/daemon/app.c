@@ -237,7 +237,9 @@ static struct changes *make_pass(struct app *app)
 {
 	struct compile_options options = {
 		.resolve = { .now_s = (int64_t)ev_time(),
-			     .controller_name = str_of(app->options.controller_name) },
+			     .controller_name = str_of(app->options.controller_name),
+			     .service_ns = cluster_service_ns(app->cluster),
+			     .addresses_told = app->options.cluster.address_count > 0 },
 		.lookup = dns_lookup,
 		.lookup_user = app->dns,
 	};

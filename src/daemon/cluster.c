@@ -9,6 +9,8 @@
 #include "daemon/app.h"
 #include "daemon/log.h"
 #include "status/leader.h"
+#include "status/owner.h"
+#include "status/provision.h"
 #include "status/status.h"
 
 enum { IDENTITY_BYTES = 160, NAMESPACE_BYTES = 64, VERSION_BYTES = 64, DEFINITION_BYTES = 4 << 20 };
@@ -27,6 +29,10 @@ struct cluster {
 	struct kube_client *client;
 	struct publisher *publisher;
 	struct leader *leader;
+	struct arena *arena; /* of the settings */
+	struct service_settings services;
+	struct provision *provision; /* NULL: Gateways have no Services */
+	struct owner *owner;	     /* NULL: nothing belongs to anybody */
 	char identity[IDENTITY_BYTES], lease_ns[NAMESPACE_BYTES];
 	bool complete;		  /* the views are those of a whole source */
 	uint64_t sequence;	  /* that has the Gateways as they are */
@@ -152,6 +158,37 @@ static bool on_path(void *user, enum kind kind, struct str ns, struct str name, 
 	return kube_source_path(cluster->app->sources.kube, kind, ns, name, sb);
 }
 
+/* ---- Gateways' Services ---- */
+
+/* Nothing is made before it is known who owns it. */
+static const struct gateways_view *on_gateways(void *user)
+{
+	const struct cluster *cluster = user;
+	bool ready = cluster->complete && (!cluster->owner || owner_asked(cluster->owner));
+	return ready ? compiler_gateways(cluster->app->compiler) : NULL;
+}
+
+static bool on_may_delete(void *user)
+{
+	const struct kube_source *source = ((struct cluster *)user)->app->sources.kube;
+	return kube_source_has_all(source, KIND_GATEWAY) &&
+	       kube_source_has_all(source, KIND_GATEWAYCLASS);
+}
+
+static void on_owner(void *user)
+{
+	struct cluster *cluster = user;
+	cluster->services.owner = owner_reference(cluster->owner);
+	leader_own(cluster->leader, cluster->services.owner);
+	if (cluster->provision)
+		provision_mark(cluster->provision);
+}
+
+struct str cluster_service_ns(const struct cluster *cluster)
+{
+	return cluster && cluster->provision ? cluster->services.ns : STR_NONE;
+}
+
 /* ---- What may have changed ---- */
 
 static void mark_view(struct cluster *cluster, const struct object *object)
@@ -201,6 +238,8 @@ void cluster_passed(struct cluster *cluster, bool waiting)
 	if (news.gateways || first)
 		cluster->sequence = cluster->app->sent;
 	if (first || news.gateways) {
+		if (cluster->provision)
+			provision_mark(cluster->provision);
 		mark_all(cluster);
 	} else if (complete && news.routes) {
 		mark_gateways(cluster);
@@ -218,12 +257,17 @@ void cluster_applied(struct cluster *cluster)
 void cluster_gone(struct cluster *cluster, enum kind kind, struct str ns, struct str name)
 {
 	publisher_gone(cluster->publisher, kind, ns, name);
+	if (cluster->provision && kind == KIND_SERVICE)
+		provision_gone(cluster->provision, ns, name);
 }
 
 static void on_seen(void *user, enum kind kind, struct json_object *json)
 {
 	struct cluster *cluster = user;
-	publisher_seen(cluster->publisher, kind, json);
+	if (kind == KIND_SERVICE && cluster->provision)
+		provision_seen(cluster->provision, json);
+	else
+		publisher_seen(cluster->publisher, kind, json);
 }
 
 /* ---- The version of the Gateway API ---- */
@@ -290,6 +334,10 @@ static void on_leader_changed(void *user)
 		return;
 	log_info(leads ? "leads: writes status" : "does not lead any more: writes no status");
 	publisher_enable(cluster->publisher, leads);
+	if (cluster->provision)
+		provision_enable(cluster->provision, leads);
+	if (leads && cluster->owner)
+		owner_look(cluster->owner);
 	if (leads)
 		read_version(cluster);
 	mark_all(cluster);
@@ -308,6 +356,10 @@ static void on_client_changed(void *user)
 void cluster_findings(const struct cluster *cluster, struct findings *findings)
 {
 	publisher_findings(cluster->publisher, findings);
+	if (cluster->provision)
+		provision_findings(cluster->provision, findings);
+	if (cluster->owner)
+		owner_findings(cluster->owner, findings);
 }
 
 void cluster_state(const struct cluster *cluster, struct cluster_state *ret_state)
@@ -348,6 +400,36 @@ static void find_namespace(struct cluster *cluster)
 	fclose(file);
 }
 
+static bool make_services(struct cluster *cluster, struct error *err)
+{
+	struct app *app = cluster->app;
+	struct service_settings *settings = &cluster->services;
+	const struct provision_ops ops = { cluster, on_gateways, on_may_delete };
+	if (!cluster->options.selector)
+		return true;
+	cluster->arena = arena_new();
+	settings->ns = str_of(cluster->lease_ns);
+	settings->controller =
+		label_value_of(cluster->arena, str_of(app->options.controller_name));
+	if (!service_parse_selector(str_of(cluster->options.selector), cluster->arena, settings,
+				    err))
+		return error_prefix(err, "--gateway-services");
+	if (!service_parse_ports(str_of(cluster->options.ports), settings, err))
+		return error_prefix(err, "--gateway-ports");
+	kube_source_add_services(app->sources.kube, cluster->lease_ns,
+				 LABEL_MANAGED_BY "=" MANAGED_BY);
+	cluster->provision = provision_new(app->loop, cluster->client, settings, &ops);
+	return true;
+}
+
+static bool make_owner(struct cluster *cluster, struct error *err)
+{
+	if (cluster->options.owner)
+		cluster->owner = owner_new(cluster->app->loop, cluster->client, cluster->lease_ns,
+					   cluster->options.owner, on_owner, cluster, err);
+	return !cluster->options.owner || cluster->owner;
+}
+
 static bool make_parts(struct cluster *cluster, struct error *err)
 {
 	struct app *app = cluster->app;
@@ -365,7 +447,7 @@ static bool make_parts(struct cluster *cluster, struct error *err)
 					   str_of(app->options.controller_name), &ops);
 	cluster->leader = leader_new(app->loop, cluster->client, &lease, on_leader_changed, cluster);
 	kube_source_observe(app->sources.kube, on_seen, cluster);
-	return true;
+	return make_owner(cluster, err) && make_services(cluster, err);
 }
 
 struct cluster *cluster_new(struct app *app, const struct cluster_options *options,
@@ -389,10 +471,14 @@ void cluster_free(struct cluster *cluster)
 	kube_cancel(cluster->definition);
 	sb_fini(&cluster->definition_body);
 	leader_free(cluster->leader);
+	provision_free(cluster->provision);
+	owner_free(cluster->owner);
 	publisher_free(cluster->publisher);
 	kube_client_free(cluster->client);
 	if (cluster->config.arena)
 		kubeconfig_fini(&cluster->config);
+	if (cluster->arena)
+		arena_free(cluster->arena);
 	free(cluster);
 }
 
@@ -400,5 +486,7 @@ void cluster_stop(struct cluster *cluster, void (*stopped)(void *user), void *us
 {
 	kube_source_observe(cluster->app->sources.kube, NULL, NULL);
 	publisher_enable(cluster->publisher, false);
+	if (cluster->provision)
+		provision_enable(cluster->provision, false);
 	leader_release(cluster->leader, stopped, user);
 }

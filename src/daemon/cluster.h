@@ -18,12 +18,18 @@ struct cluster_options { /* borrowed */
 	const char *lease_name;
 	const char *addresses[CLUSTER_MAX_ADDRESSES]; /* where Gateways are reached */
 	size_t address_count;
+	const char *selector; /* each Gateway has a Service for these pods; NULL: it has none */
+	const char *ports;    /* their target ports: "20000-29999" */
+	const char *owner;    /* what they belong to: "deployments/NAME"; NULL: nothing */
 };
 
 /* app's source, an API server, must be there already, and outlive the cluster. */
 struct cluster *cluster_new(struct app *app, const struct cluster_options *options,
 			    struct error *err);
 void cluster_free(struct cluster *cluster); /* accepts NULL */
+
+/* Where the Gateways' Services are; empty: they have none. */
+struct str cluster_service_ns(const struct cluster *cluster);
 
 /* The compiler has made a pass. waiting: over objects of which some are still to come. */
 void cluster_passed(struct cluster *cluster, bool waiting);

@@ -13,6 +13,9 @@
 
 enum { MAX_THREADS = 256, MAX_CONNECTIONS = 10 * 1000 * 1000, MAX_SPARES = 100 * 1000 };
 
+/* Below the ports of nodes (30000) and of connections out (32768), above a node's own services. */
+#define DEFAULT_GATEWAY_PORTS "20000-29999"
+
 static const char *const log_levels[] = { "error", "warning", "info", "debug", NULL };
 static const char *const log_formats[] = { "text", "json", NULL };
 static const char *const validate_formats[] = { "text", "table", "json", "yaml", NULL };
@@ -33,6 +36,15 @@ static const struct option_row run_options[] = {
 	{ "address", "ADDRESS", "none", NULL,
 	  "an IP address or host name under which Gateways without addresses of their own are "
 	  "reached, for their status; may be given several times", 0, NULL },
+	{ "gateway-services", "SELECTOR", "off", NULL,
+	  "the leader makes a Service for each Gateway, in the namespace of the Lease, for the pods "
+	  "with these labels: our own, as KEY=VALUE,KEY=VALUE; HAProxy binds its target ports", 0,
+	  NULL },
+	{ "gateway-ports", "MIN-MAX", DEFAULT_GATEWAY_PORTS, NULL, "what target ports are chosen from", 0,
+	  NULL },
+	{ "owner", "RESOURCE/NAME", "none", NULL,
+	  "deployments/NAME or daemonsets/NAME, ours: what the leader has made goes with it", 0,
+	  NULL },
 	{ "run-dir", "DIR", "$RUNTIME_DIRECTORY, /run/tidegate as root, "
 			    "$XDG_RUNTIME_DIR/tidegate or /tmp/tidegate-UID otherwise", NULL,
 	  "where sockets, haproxy.cfg, maps and the last-good plan live", 0, NULL },
@@ -239,6 +251,9 @@ static bool read_cluster(const struct cli *cli, bool kubernetes, struct cluster_
 		.disabled = cli_has(cli, "no-status"),
 		.lease_ns = cli_option(cli, "lease-namespace"),
 		.lease_name = cli_option_or(cli, "lease-name", "tidegate"),
+		.selector = cli_option(cli, "gateway-services"),
+		.ports = cli_option_or(cli, "gateway-ports", DEFAULT_GATEWAY_PORTS),
+		.owner = cli_option(cli, "owner"),
 	};
 	for (size_t i = 0; i < cli->option_count; i++) {
 		if (strcmp(cli->options[i].row->name, "address") != 0)
@@ -249,9 +264,13 @@ static bool read_cluster(const struct cli *cli, bool kubernetes, struct cluster_
 		cluster->addresses[cluster->address_count++] = cli->options[i].value;
 	}
 	if (!kubernetes && (cluster->disabled || cluster->lease_ns || cluster->address_count ||
-			    cli_has(cli, "lease-name")))
-		return error_set(err, ERR_SYNTAX, "--no-status, --lease-namespace, --lease-name and "
-						  "--address go with --kubernetes");
+			    cluster->selector || cluster->owner || cli_has(cli, "lease-name")))
+		return error_set(err, ERR_SYNTAX, "--no-status, --lease-namespace, --lease-name, "
+						  "--address, --gateway-services and --owner go with "
+						  "--kubernetes");
+	if (cluster->disabled && cluster->selector)
+		return error_set(err, ERR_SYNTAX, "--gateway-services needs a leader: leave "
+						  "--no-status out");
 	return true;
 }
 

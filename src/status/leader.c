@@ -32,6 +32,7 @@ struct leader {
 	void (*released)(void *user); /* set: being released */
 	void *released_user;
 	struct json_object *lease; /* as last read or written; NULL: there is none, or unknown */
+	struct json_object *owner; /* NULL: none */
 	struct kube_request *request;
 	enum step step; /* what the request does */
 	struct sb body;
@@ -141,12 +142,25 @@ static struct json_object *new_lease(const struct leader *leader)
 	return lease;
 }
 
+/* Owners of others stay, if there are any. */
+static void fill_owner(struct leader *leader)
+{
+	struct json_object *metadata = member(leader->lease, "metadata");
+	struct json_object *owners;
+	if (!leader->owner || member(metadata, "ownerReferences"))
+		return;
+	owners = json_object_new_array();
+	json_object_array_add(owners, json_object_get(leader->owner));
+	json_object_object_add(metadata, "ownerReferences", owners);
+}
+
 /* Makes the Lease ours, or nobody's. */
 static void fill_lease(struct leader *leader, bool ours)
 {
 	struct json_object *spec = member(leader->lease, "spec");
 	char now[TIME_BYTES];
 	now_text(now);
+	fill_owner(leader);
 	if (!spec) {
 		spec = json_object_new_object();
 		json_object_object_add(leader->lease, "spec", spec);
@@ -331,6 +345,11 @@ const char *leader_holder(const struct leader *leader)
 const char *leader_trouble(const struct leader *leader)
 {
 	return leader->trouble;
+}
+
+void leader_own(struct leader *leader, struct json_object *owner)
+{
+	leader->owner = owner;
 }
 
 void leader_release(struct leader *leader, void (*done)(void *user), void *user)

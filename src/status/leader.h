@@ -11,6 +11,7 @@
 
 #include "source/kube_client.h"
 
+struct json_object;
 struct leader;
 
 struct leader_options { /* borrowed */
@@ -27,6 +28,9 @@ void leader_free(struct leader *leader); /* without a release; accepts NULL */
 bool leader_leads(const struct leader *leader);
 const char *leader_holder(const struct leader *leader); /* who leads, as last seen; "": nobody */
 const char *leader_trouble(const struct leader *leader); /* why the Lease cannot be used; "" */
+
+/* Its next renewal makes the Lease belong to this object, an ownerReference. Borrowed. */
+void leader_own(struct leader *leader, struct json_object *owner);
 
 /* Does not lead any more, and gives the Lease back so that another replica need not wait for its
  * end. done() is called from the loop, or from here, after at most 2 s. */

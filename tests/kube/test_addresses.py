@@ -1,0 +1,399 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A Service for each Gateway: made by the leader, kept, removed; what it says is what is served.
+Nobody else looks at these Services here: the tests give them addresses as a load balancer would,
+and connect to the target ports as a node would."""
+import contextlib
+import json
+import os
+import signal
+import time
+
+import pytest
+
+import manifests as m
+import tidegate
+from apiserver import KubeGate
+from test_status import condition, programmed, stored
+from tidegate import eventually
+
+SELECTOR = {"app.kubernetes.io/name": "tidegate", "app.kubernetes.io/instance": "edge"}
+CONTROLLER_LABEL = "tidegate.io/controller"
+OURS = "app.kubernetes.io/managed-by=tidegate"
+
+
+def ports(count=12):
+    """A range of ports of the test's own, for --gateway-ports."""
+    taken = sorted(tidegate.free_port() for _ in range(count))
+    return "%d-%d" % (taken[0], taken[-1])
+
+
+@pytest.fixture
+def options(request):
+    """Of every replica of one test."""
+    return ["--gateway-services", ",".join("%s=%s" % pair for pair in SELECTOR.items()),
+            "--gateway-ports", ports(), "--lease-name", "a%d" % abs(hash(request.node.name))]
+
+
+@pytest.fixture
+def gate(server, tmp_path, options):
+    with contextlib.closing(KubeGate(tmp_path, server, *options)) as gate:
+        yield gate
+        server.kubectl("delete", "gateways,httproutes", "--all", "-n", "default")
+        server.kubectl("delete", "services", "-n", "default", "-l", OURS)
+
+
+def service(server, name, ns="default"):
+    return eventually(lambda: json.loads(server.kubectl(
+        "get", "service", name, "-n", ns, "-o", "json", check=False) or "null"),
+        what="Service %s" % name)
+
+
+def services(server):
+    made = json.loads(server.kubectl("get", "services", "-n", "default", "-l", OURS, "-o", "json"))
+    return {each["metadata"]["name"]: each for each in made["items"]}
+
+
+def targets(made):
+    """{port: target port}"""
+    return {each["port"]: each["targetPort"] for each in made["spec"]["ports"]}
+
+
+def assign(server, name, *ingress, ns="default"):
+    """As a load balancer does."""
+    server.kubectl("patch", "service", name, "-n", ns, "--subresource=status", "--type=merge",
+                   "-p", json.dumps({"status": {"loadBalancer": {"ingress": list(ingress)}}}))
+
+
+def expect_programmed(server, name, status, reason, ns="default"):
+    def check():
+        found = programmed(server, name, ns)
+        return (found["status"], found["reason"]) == (status, reason) and found
+    return eventually(check, what="%s %s of %s" % (status, reason, name))
+
+
+def addresses(server, name, ns="default"):
+    return [each["value"] for each in stored(server, "gateway", name, ns)["status"]["addresses"]]
+
+
+def leads(gate):
+    eventually(lambda: gate.status()["leader"]["here"], timeout=30)
+
+
+def start(gate, server, *objects):
+    server.apply(*objects)
+    gate.start()
+    leads(gate)
+
+
+def get(made, port=80, **more):
+    """A request as a node sends it on, which the listener's port stands in."""
+    return tidegate.clients.request(targets(made)[port], "/", "localhost:%d" % port, **more)
+
+
+def test_two_gateways_with_one_port(gate, server, origins):
+    start(gate, server,
+          m.gateway("one", m.listener("http", 80), m.listener("more", 8080)),
+          m.gateway("two", m.listener("http", 80)),
+          m.route("one", [m.rule("a")], parents=[m.parent("one", port=80)]),
+          m.route("more", [m.rule("b")], parents=[m.parent("one", port=8080)]),
+          m.route("two", [m.rule("b")], parents=[m.parent("two")]),
+          m.route("away", [m.rule(matches=[m.prefix("/away")], filters=[
+              {"type": "RequestRedirect", "requestRedirect": {"path": {
+                  "type": "ReplaceFullPath", "replaceFullPath": "/there"}}}])],
+              parents=[m.parent("one", port=8080)]))
+    one, two = service(server, "default--one"), service(server, "default--two")
+    assert one["spec"]["type"] == "LoadBalancer" and one["spec"]["selector"] == SELECTOR
+    assert one["metadata"]["labels"] == {
+        "app.kubernetes.io/managed-by": "tidegate", CONTROLLER_LABEL:
+        "tidegate.io_gateway-controller", "gateway.networking.k8s.io/gateway-name": "one",
+        "tidegate.io/gateway-namespace": "default"}
+    assert [each["name"] for each in one["spec"]["ports"]] == ["port-80", "port-8080"]
+    assert {each["protocol"] for each in one["spec"]["ports"]} == {"TCP"}
+    assert set(targets(one)) == {80, 8080} and set(targets(two)) == {80}
+    assert len({*targets(one).values(), *targets(two).values()}) == 3
+    assert eventually(lambda: get(one).origin) == "a"
+    assert eventually(lambda: get(one, 8080).origin) == "b"
+    assert eventually(lambda: get(two).origin) == "b"
+    # What clients see is the listener's port.
+    away = tidegate.clients.request(targets(one)[8080], "/away", "gw.test:8080")
+    assert away.header("location") == "http://gw.test:8080/there"
+    for name in ("one", "two"):
+        assert "gateway   default/%s port 80" % name in gate.ctl(
+            "explain", "GET", "http://localhost/", "--gateway", "default/" + name, "--live")
+    # Nobody has given them an address yet.
+    found = expect_programmed(server, "one", "False", "AddressNotAssigned")
+    assert "default--one" in found["message"]
+    assign(server, "default--one", {"ip": "192.0.2.1"})
+    assign(server, "default--two", {"hostname": "two.lb.test"})
+    expect_programmed(server, "one", "True", "Programmed")
+    expect_programmed(server, "two", "True", "Programmed")
+    assert addresses(server, "one") == ["192.0.2.1"]
+    assert stored(server, "gateway", "two")["status"]["addresses"] == [
+        {"type": "Hostname", "value": "two.lb.test"}]
+
+
+def test_ports_stay(gate, server, tmp_path, options):
+    """Over another listener, a restart, another leader; and a Gateway that is gone and comes back."""
+    start(gate, server, m.gateway("stay", m.listener("http", 80)), m.gateway(
+        "other", m.listener("http", 80)), m.route("stay", [m.rule("a")],
+                                                  parents=[m.parent("stay")]))
+    first = service(server, "default--stay")
+    service(server, "default--other")
+    server.apply(m.gateway("stay", m.listener("http", 80), m.listener("more", 81)))
+    more = eventually(lambda: (lambda made: 81 in targets(made) and made)(
+        service(server, "default--stay")))
+    assert targets(more)[80] == targets(first)[80]
+    gate.stop()
+    gate.start()
+    leads(gate)
+    assert eventually(lambda: get(first).origin) == "a"
+    with contextlib.closing(KubeGate(tmp_path / "two", server, *options)) as two:
+        two.start()
+        gate.stop()
+        leads(two)
+        assert eventually(lambda: get(first).origin) == "a"
+        server.apply(m.gateway("third", m.listener("http", 80)))
+        third = service(server, "default--third")
+        made = services(server)
+        assert targets(made["default--stay"]) == targets(more)
+        assert made["default--stay"]["metadata"]["resourceVersion"] == more["metadata"][
+            "resourceVersion"], "nothing is written where nothing differs"
+        numbers = [each for one in made.values() for each in targets(one).values()]
+        assert len(numbers) == len(set(numbers)) == 4
+        assert targets(third)[80] in numbers
+        # A listener that goes takes its port with it
+        server.apply(m.gateway("stay", m.listener("http", 80)))
+        eventually(lambda: set(targets(service(server, "default--stay"))) == {80})
+        # So does a Gateway
+        server.delete("gateway", "stay")
+        eventually(lambda: set(services(server)) == {"default--other", "default--third"})
+        server.apply(m.gateway("stay", m.listener("http", 80)))
+        assert targets(service(server, "default--stay"))[80] == targets(first)[80]
+        assert eventually(lambda: get(first).origin) == "a"
+        # And one that is somebody else's
+        server.kubectl("patch", "gateway", "stay", "--type=merge", "-p",
+                       json.dumps({"spec": {"gatewayClassName": "other"}}))
+        eventually(lambda: "default--stay" not in services(server))
+
+
+def test_leader_killed(gate, server, tmp_path, options):
+    """What it has begun goes on with the next one, in the same ports."""
+    start(gate, server, m.gateway("kill", m.listener("http", 80)),
+          m.route("kill", [m.rule("a")], parents=[m.parent("kill")]))
+    made = service(server, "default--kill")
+    with contextlib.closing(KubeGate(tmp_path / "two", server, *options)) as two:
+        two.start()
+        assert eventually(lambda: get(made).origin) == "a"
+        os.kill(gate.process.pid, signal.SIGKILL)
+        leads(two)
+        server.apply(m.gateway("later", m.listener("http", 80)))
+        later = service(server, "default--later")
+        assert targets(service(server, "default--kill")) == targets(made)
+        assert targets(later)[80] != targets(made)[80]
+
+
+def test_what_is_others(gate, server):
+    """Their fields stay; ours are put right; a Service that is not ours is not touched."""
+    theirs = m.obj("Service", "default--taken", {"ports": [{"port": 80}]}, api="v1")
+    server.apply(theirs)
+    try:
+        start(gate, server, m.gateway("mine", m.listener("http", 80)))
+        made = service(server, "default--mine")
+        server.kubectl("patch", "service", "default--mine", "--type=merge", "-p", json.dumps({
+            "metadata": {"labels": {"team": "edge"}, "annotations": {"lb.test/pool": "a"}},
+            "spec": {"sessionAffinity": "ClientIP", "selector": {"wrong": "yes"},
+                     "ports": [dict(made["spec"]["ports"][0], targetPort="wrong")]}}))
+
+        def put_right():
+            now = service(server, "default--mine")
+            assert now["spec"]["selector"] == SELECTOR
+            assert now["metadata"]["labels"]["team"] == "edge"
+            assert now["metadata"]["annotations"]["lb.test/pool"] == "a"
+            assert now["spec"]["sessionAffinity"] == "ClientIP"
+            for field in ("clusterIP", "clusterIPs", "type", "ipFamilies"):
+                assert now["spec"][field] == made["spec"][field]
+            assert now["spec"]["ports"][0]["nodePort"] == made["spec"]["ports"][0]["nodePort"]
+            return targets(now) == targets(made)
+        eventually(put_right)
+        before = stored(server, "service", "default--taken")
+        server.apply(m.gateway("taken", m.listener("http", 80)))
+        found = gate.expect_finding("Service", "ServiceNotWritten")
+        assert found["object"] == "default/default--taken" and "not made" in found["text"]
+        expect_programmed(server, "taken", "False", "AddressNotAssigned")
+        assert stored(server, "service", "default--taken") == before
+        server.delete("gateway", "taken")
+        time.sleep(1)
+        assert stored(server, "service", "default--taken") == before
+    finally:
+        server.delete("service", "default--taken")
+
+
+def test_a_port_twice(gate, server):
+    """Somebody makes two Services have one target port: one of them gets another."""
+    start(gate, server, m.gateway("a", m.listener("http", 80)), m.gateway(
+        "b", m.listener("http", 80)), m.route("a", [m.rule("a")], parents=[m.parent("a")]),
+        m.route("b", [m.rule("b")], parents=[m.parent("b")]))
+    a, b = service(server, "default--a"), service(server, "default--b")
+    b["spec"]["ports"][0]["targetPort"] = targets(a)[80]
+    server.kubectl("patch", "service", "default--b", "--type=merge", "-p",
+                   json.dumps({"spec": {"ports": b["spec"]["ports"]}}))
+    eventually(lambda: targets(service(server, "default--b"))[80] != targets(a)[80])
+    assert targets(service(server, "default--a")) == targets(a)
+    assert eventually(lambda: get(service(server, "default--b")).origin) == "b"
+    assert get(a).origin == "a"
+
+
+def test_addresses_of_the_spec(gate, server):
+    def gateway(*wanted):
+        server.apply(m.gateway("asks", m.listener("http", 80), addresses=list(wanted)))
+
+    def made():
+        return service(server, "default--asks")
+
+    def accepted():
+        found = programmed(server, "asks")
+        assert found
+        return condition(stored(server, "gateway", "asks")["status"]["conditions"], "Accepted")
+
+    ip = {"type": "IPAddress"}
+    gateway(ip)
+    gate.start()
+    leads(gate)
+    # Any address
+    assert "loadBalancerIP" not in made()["spec"]
+    expect_programmed(server, "asks", "False", "AddressNotAssigned")
+    assign(server, "default--asks", {"ip": "192.0.2.9"})
+    expect_programmed(server, "asks", "True", "Programmed")
+    assert addresses(server, "asks") == ["192.0.2.9"]
+    # This one, which the load balancer has not
+    gateway(dict(ip, value="192.0.2.10"))
+    eventually(lambda: made()["spec"].get("loadBalancerIP") == "192.0.2.10")
+    expect_programmed(server, "asks", "False", "AddressNotUsable")
+    assert accepted()["status"] == "True"
+    # ... until it has
+    assign(server, "default--asks", {"ip": "192.0.2.10"})
+    expect_programmed(server, "asks", "True", "Programmed")
+    assert stored(server, "gateway", "asks")["status"]["addresses"] == [
+        dict(ip, value="192.0.2.10")]
+    # A type that nobody has
+    gateway(dict(ip, value="192.0.2.10"), {"type": "test/fake", "value": "x"})
+    eventually(lambda: (lambda found: (found["status"], found["reason"]) ==
+                        ("False", "UnsupportedAddress"))(accepted()))
+    assert made()["spec"]["loadBalancerIP"] == "192.0.2.10", "what there is stays"
+    # Several
+    gateway(dict(ip, value="192.0.2.10"), dict(ip, value="2001:db8::10"))
+    eventually(lambda: made()["metadata"]["annotations"].get("metallb.io/loadBalancerIPs") ==
+               "192.0.2.10,2001:db8::10")
+    assert "loadBalancerIP" not in made()["spec"]
+    assign(server, "default--asks", {"ip": "2001:db8::10"}, {"ip": "192.0.2.10"})
+    expect_programmed(server, "asks", "True", "Programmed")
+    # None any more: what was asked for is taken back
+    gateway()
+    eventually(lambda: "metallb.io/loadBalancerIPs" not in made()["metadata"].get(
+        "annotations", {}))
+    assert "tidegate.io/fields" not in made()["metadata"].get("annotations", {})
+
+
+def test_told_address(gate, server):
+    """--address says where Gateways are reached, whatever the Service says."""
+    gate.options += ["--address", "198.51.100.7"]
+    start(gate, server, m.gateway("told", m.listener("http", 80)))
+    expect_programmed(server, "told", "True", "Programmed")
+    assert addresses(server, "told") == ["198.51.100.7"]
+
+
+def test_owner(gate, server):
+    """What the leader has made belongs to its Deployment."""
+    pod = {"metadata": {"labels": SELECTOR}, "spec": {"containers": [{"name": "x", "image": "x"}]}}
+    server.apply(m.obj("Deployment", "edge", {"selector": {"matchLabels": SELECTOR},
+                                              "template": pod}, api="apps/v1"))
+    uid = stored(server, "deployment", "edge")["metadata"]["uid"]
+    owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "edge", "uid": uid}
+    gate.options += ["--owner", "deployments/edge"]
+    start(gate, server, m.gateway("owned", m.listener("http", 80)))
+    assert service(server, "default--owned")["metadata"]["ownerReferences"] == [owner]
+    lease = gate.options[gate.options.index("--lease-name") + 1]
+    eventually(lambda: stored(server, "lease", lease)["metadata"].get("ownerReferences") == [owner])
+    server.delete("deployment", "edge")
+
+
+def test_many(gate, server):
+    """More Gateways than ports: those that there are ports for are served, the others say why."""
+    low, high = gate.options[gate.options.index("--gateway-ports") + 1].split("-")
+    room = int(high) - int(low) + 1
+    names = ["many-%02d" % i for i in range(room + 1)]
+    start(gate, server, *[m.gateway(name, m.listener("http", 80)) for name in names])
+    eventually(lambda: len(services(server)) == room)
+    found = gate.expect_finding("Service", "ServiceNotWritten")
+    assert "--gateway-ports" in found["text"]
+    numbers = [each for made in services(server).values() for each in targets(made).values()]
+    assert sorted(numbers) == list(range(int(low), int(high) + 1))
+    # One goes, and the port is free.
+    server.delete("gateway", next(name for name in names
+                                  if "default--" + name in services(server)))
+    gate.expect_no_finding("Service", "ServiceNotWritten")
+    eventually(lambda: len(services(server)) == room)
+
+
+def test_names(gate, server, ns):
+    """Gateways of other namespaces have their Services in ours; names that are no Service's are
+    shortened, and no two become one."""
+    dotted, long = "a.b", "x" * 80
+    start(gate, server, m.gateway(dotted, m.listener("http", 80), ns=ns),
+          m.gateway(long, m.listener("http", 80), ns=ns),
+          m.gateway("gw", m.listener("http", 80), ns=ns))
+    eventually(lambda: len(services(server)) == 3)
+    made = {each["metadata"]["labels"]["gateway.networking.k8s.io/gateway-name"]: name
+            for name, each in services(server).items()}
+    assert made["gw"] == ns + "--gw"
+    assert made[dotted].startswith("gw-" + ns + "--a-b---")
+    assert all(len(name) <= 63 for name in made.values())
+
+
+READ = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch"]}
+WRITE = {"apiGroups": ["gateway.networking.k8s.io", "coordination.k8s.io"], "resources": ["*"],
+         "verbs": ["*"]}
+
+
+def service_rights(*verbs):
+    return {"apiGroups": [""], "resources": ["services"], "verbs": list(verbs)}
+
+
+def test_rights(gate, server):
+    """What is forbidden is said, with what to grant; the rest goes on."""
+    server.account("maker", READ, WRITE)
+    gate.log_in({"token": server.token("maker")})
+    start(gate, server, m.gateway("right", m.listener("http", 80)),
+          m.route("right", [m.rule("a")], parents=[m.parent("right")]))
+    found = gate.expect_finding("Service", "ServiceNotWritten")
+    assert "grant the verb create on services in namespace default" in found["text"]
+    expect_programmed(server, "right", "False", "AddressNotAssigned")
+    server.allow("maker", READ, WRITE, service_rights("create"))
+    gate.expect_no_finding("Service", "ServiceNotWritten")
+    made = service(server, "default--right")
+    assert eventually(lambda: get(made).origin) == "a"
+    server.apply(m.gateway("right", m.listener("http", 80), m.listener("more", 81)))
+    assert "grant the verb update" in gate.expect_finding("Service", "ServiceNotWritten")["text"]
+    assert get(made).origin == "a"
+    server.allow("maker", READ, WRITE, service_rights("create", "update"))
+    gate.expect_no_finding("Service", "ServiceNotWritten")
+    server.delete("gateway", "right")
+    assert "grant the verb delete" in gate.expect_finding("Service", "ServiceNotWritten")["text"]
+    server.allow("maker", READ, WRITE, service_rights("create", "update", "delete"))
+    eventually(lambda: not services(server), timeout=40)
+
+
+def test_other_namespaces(gate, server, ns):
+    """With --watch-namespace Services are read in our own namespace all the same, and only those
+    of Gateways."""
+    gate.options += ["--watch-namespace", ns]
+    server.apply(m.obj("Service", "other", {"ports": [{"port": 80}]}, api="v1"))
+    try:
+        start(gate, server, m.gateway("gw", m.listener("http", 80), ns=ns))
+        made = service(server, ns + "--gw")
+        assign(server, ns + "--gw", {"ip": "192.0.2.3"})
+        expect_programmed(server, "gw", "True", "Programmed", ns)
+        assert eventually(lambda: get(made).status) == 404
+        assert gate.metrics()['tidegate_objects{kind="Service"}'] == 1
+    finally:
+        server.delete("service", "other")
