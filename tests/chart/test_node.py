@@ -66,10 +66,12 @@ class Node:
         return {pod["metadata"]["name"]: pod for pod in listed["items"]}
 
     def address(self):
-        """Of the release's Service, as its load balancer has it."""
+        """Of the Gateway's Service, as its load balancer has it."""
         return eventually(lambda: self.kubectl(
-            "-n", NAMESPACE, "get", "service", NAME, "-o",
-            "jsonpath={.status.loadBalancer.ingress[0].ip}"), what="a load balancer's address")
+            "-n", NAMESPACE, "get", "services", "-l",
+            "gateway.networking.k8s.io/gateway-name=web", "-o",
+            "jsonpath={.items[*].status.loadBalancer.ingress[0].ip}"),
+            what="a load balancer's address")
 
     def tidectl(self, *words):
         return self.kubectl("-n", NAMESPACE, "exec", "deployment/" + NAME, "--", "tidectl", *words)

@@ -27,7 +27,7 @@ EVERYTHING = {
         "nodeSelectorTerms": [{"matchExpressions": [{"key": "a", "operator": "Exists"}]}]}}},
     "runtimeClassName": "other", "schedulerName": "other", "accessLog": True,
     "haproxy": {"threads": 2, "maxconn": 10000, "spareBackends": 0}, "agent": {"threads": 2},
-    "service": {"annotations": {"a": "b"}, "externalTrafficPolicy": "Local",
+    "service": {"mode": "Shared", "annotations": {"a": "b"}, "externalTrafficPolicy": "Local",
                 "loadBalancerClass": "example.com/lb", "loadBalancerSourceRanges": ["192.0.2.0/24"],
                 "nodePorts": {"http": 30080}, "extraPorts": [{"name": "more", "port": 8080}]},
     "autoscaling": {"enabled": True, "targetMemoryUtilizationPercentage": 80,
@@ -50,8 +50,10 @@ VARIANTS = {
     "everything": EVERYTHING,
     "daemonset": {"kind": "DaemonSet", "updateStrategy": {"type": "OnDelete"}},
     "host": {"kind": "DaemonSet", "hostNetwork": True},
-    "host-deployment": {"hostNetwork": True, "service.enabled": True},
+    "host-deployment": {"hostNetwork": True, "service.mode": "Shared"},
     "namespaces": {"watchNamespaces": ["one", "two"]},
+    "none": {"service.mode": "None", "networkPolicy.enabled": True},
+    "policy": {"networkPolicy.enabled": True},
 }
 
 
@@ -85,7 +87,8 @@ def test_monitors():
     """Their definitions are somebody else's; these are the fields of them."""
     monitor = {"enabled": True, "namespace": "metrics", "labels": {"release": "p"},
                "scrapeTimeout": "5s", "relabelings": [{"action": "drop"}]}
-    made = objects({"metrics.serviceMonitor": monitor, "metrics.podMonitor": monitor})
+    made = objects({"metrics.serviceMonitor": monitor, "metrics.podMonitor": monitor,
+                    "service.mode": "Shared"})
     for kind, endpoints in (("ServiceMonitor", "endpoints"), ("PodMonitor", "podMetricsEndpoints")):
         spec = made[kind, NAME]["spec"]
         assert made[kind, NAME]["metadata"]["namespace"] == "metrics"
@@ -125,6 +128,29 @@ def test_network_of_the_node():
     assert rolling == {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
 
 
+def test_services():
+    """Whose they are, what binds, and who may make them."""
+    def about(**service):
+        made = objects({"service." + key: value for key, value in service.items()} |
+                       {"networkPolicy.enabled": True})
+        container = made["Deployment", NAME]["spec"]["template"]["spec"]["containers"][0]
+        role = made["Role", NAME + "-leader"]["rules"]
+        return (("Service", NAME) in made,
+                [each for each in container["args"] if each.startswith("--gateway-")],
+                [port["name"] for port in container["ports"]],
+                made["NetworkPolicy", NAME]["spec"]["ingress"][0]["ports"],
+                [rule["verbs"] for rule in role if rule["resources"] == ["services"]])
+
+    listeners = [{"port": 80}, {"port": 443}]
+    assert about() == (
+        False, ["--gateway-services=app.kubernetes.io/instance=edge,app.kubernetes.io/name=tidegate",
+                "--gateway-ports=20000-29999"], ["metrics"], [{"port": 20000, "endPort": 29999}],
+        [["list", "watch", "create", "update", "delete"]])
+    assert about(targetPorts={"first": 1000, "last": 1999})[1][1] == "--gateway-ports=1000-1999"
+    assert about(mode="Shared") == (True, [], ["metrics", "http", "https"], listeners, [])
+    assert about(mode="None") == (False, [], ["metrics", "http", "https"], listeners, [])
+
+
 def test_values_of_the_user_win():
     spec = pod({"podSecurityContext": {"runAsUser": 7}, "readinessProbe": {"periodSeconds": 9},
                 "livenessProbe": {"enabled": False}, "topologySpreadConstraints": []})
@@ -158,6 +184,7 @@ def test_versions_are_those_of_the_source():
     ({"replica": 2}, "replica"),
     ({"service.typ": "NodePort"}, "typ"),
     ({"kind": "StatefulSet"}, "kind"),
+    ({"service.mode": "PerRoute"}, "mode"),
     ({"listeners": [{"name": "a", "port": 0}]}, "port"),
     ({"commonLabels": {"a": True}}, "commonLabels"),
     ({"autoscaling.enabled": True, "kind": "DaemonSet"}, "autoscaling"),
@@ -212,22 +239,53 @@ def rights(values):
             if each["kind"] == "ServiceAccount" or "Role" in each["kind"]]
 
 
+def own_options(values):
+    """What the chart's pods are told, but for what is of a pod alone."""
+    (container,) = pod(values)["containers"]
+    return [word for word in container["args"][1:]
+            if not word.startswith(("--kubernetes", "--run-dir", "--metrics"))]
+
+
 @pytest.mark.parametrize("variant", ["default", "namespaces"])
 def test_rights_are_enough(server, tmp_path, variant):
-    """With them tidegate reads all it asks for."""
+    """With them tidegate reads, makes and writes all that it asks for, and what it makes belongs to
+    the release."""
     values = VARIANTS[variant]
-    server.apply(*rights(values))
-    options = [word for name in values.get("watchNamespaces", [])
-               for word in ("--watch-namespace", name)]
+    deployment = objects(values)["Deployment", NAME]
+    deployment["metadata"]["namespace"] = NAMESPACE
+    server.apply(deployment, *rights(values))
+    uid = json.loads(server.kubectl("get", "deployment", NAME, "-n", NAMESPACE, "-o", "json"))[
+        "metadata"]["uid"]
     pem = m.make_certificate("tls.test")
-    with contextlib.closing(KubeGate(tmp_path, server, *options)) as gate:
+    with contextlib.closing(KubeGate(tmp_path, server, "--lease-namespace", NAMESPACE,
+                                     *own_options(values))) as gate:
         server.apply(m.gateway_class(), m.tls_secret("pem", ns="one", pem=pem),
-                     m.gateway("gw", m.listener("https", gate.port, certs=["pem"]), ns="one"))
+                     m.gateway("gw", m.listener("https", 443, certs=["pem"]), ns="one"))
         gate.log_in({"token": server.kubectl("create", "token", NAME, "-n", NAMESPACE).strip()})
         gate.start()
+
+        def made(kind, name):
+            owners = json.loads(server.kubectl("get", kind, name, "-n", NAMESPACE, "-o", "json"))[
+                "metadata"].get("ownerReferences", [])
+            return [owner["uid"] for owner in owners] == [uid]
+
         try:
             eventually(lambda: gate.metrics()['tidegate_objects{kind="Secret"}'] == 1)
-            assert not [each for each in gate.findings() if each["reason"] == "Forbidden"]
-        finally:
+            eventually(lambda: made("service", "one--gw"))
+            eventually(lambda: made("lease", NAME), timeout=30)
+            server.apply(m.gateway("gw", m.listener("https", 443, certs=["pem"]),
+                                   m.listener("http", 80), ns="one"))
+            eventually(lambda: server.kubectl("get", "service", "one--gw", "-n", NAMESPACE, "-o",
+                                              "jsonpath={.spec.ports[*].port}") == "80 443")
+            eventually(lambda: server.kubectl("get", "gateway", "gw", "-n", "one", "-o",
+                                              "jsonpath={.status.conditions[*].reason}"
+                                              ) == "Accepted AddressNotAssigned")
             server.kubectl("delete", "gateway", "gw", "-n", "one")
+            eventually(lambda: not server.kubectl("get", "service", "one--gw", "-n", NAMESPACE,
+                                                  "--ignore-not-found"))
+            assert not gate.findings()
+        finally:
+            server.kubectl("delete", "gateway", "gw", "-n", "one", "--ignore-not-found")
             server.kubectl("delete", "clusterrolebinding,clusterrole", NAME)
+            server.kubectl("delete", "deployment", NAME, "-n", NAMESPACE)
+            server.kubectl("delete", "lease", NAME, "-n", NAMESPACE)

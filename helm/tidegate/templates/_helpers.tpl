@@ -49,11 +49,13 @@ annotations: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
-{{- /* true, or nothing. */}}
-{{- define "tidegate.hasService" -}}
-{{- if kindIs "bool" .Values.service.enabled }}
-{{- if .Values.service.enabled }}true{{ end }}
-{{- else if not .Values.hostNetwork }}true{{ end }}
+{{- /* PerGateway, Shared or None. */}}
+{{- define "tidegate.serviceMode" -}}
+{{- .Values.service.mode | default (ternary "None" "PerGateway" .Values.hostNetwork) }}
+{{- end }}
+
+{{- define "tidegate.resource" -}}
+{{ lower .Values.kind }}s
 {{- end }}
 
 {{- define "tidegate.checks" -}}

@@ -7,6 +7,16 @@
 {{- range .Values.watchNamespaces }}
 - --watch-namespace={{ . }}
 {{- end }}
+- --lease-name={{ include "tidegate.fullname" . }}
+- --owner={{ include "tidegate.resource" . }}/{{ include "tidegate.fullname" . }}
+{{- if eq (include "tidegate.serviceMode" .) "PerGateway" }}
+{{- $selector := list }}
+{{- range $key, $value := include "tidegate.selectorLabels" . | fromYaml }}
+{{- $selector = append $selector (printf "%s=%s" $key $value) }}
+{{- end }}
+- --gateway-services={{ join "," $selector }}
+- --gateway-ports={{ .Values.service.targetPorts.first }}-{{ .Values.service.targetPorts.last }}
+{{- end }}
 {{- if .Values.hostNetwork }}
 {{- /* HAProxy's user by default, who has no right to ports below 1024 without root's to become it */}}
 - --user=root
@@ -88,8 +98,9 @@ envFrom: {{- toYaml . | nindent 0 }}
 ports:
 - name: metrics
   containerPort: {{ .Values.metrics.port }}
-{{- if not .Values.hostNetwork }}
-{{- /* There, each would be a port that the scheduler keeps free of other pods, ours too. */}}
+{{- if not (or .Values.hostNetwork (eq (include "tidegate.serviceMode" .) "PerGateway")) }}
+{{- /* There, each would be a port that the scheduler keeps free of other pods, ours too; here they
+       are not what is bound. */}}
 {{- range .Values.listeners }}
 - name: {{ .name }}
   containerPort: {{ .port }}
