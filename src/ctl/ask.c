@@ -8,7 +8,7 @@
 
 enum { MAX_QUERY_BYTES = 256 * 1024, MAX_ANSWER_BYTES = 512 * 1024 * 1024, TIMEOUT_S = 60 };
 
-static void add_escaped(struct sb *sb, const char *text)
+void ctl_escape(struct sb *sb, const char *text)
 {
 	for (; *text; text++) {
 		unsigned char c = (unsigned char)*text;
@@ -30,7 +30,7 @@ enum report_format ctl_format(const struct cli *cli)
 
 bool ctl_colours(const struct cli *cli)
 {
-	return !cli_has(cli, "no-color") && isatty(STDOUT_FILENO);
+	return !cli_has(cli, "no-color") && (cli_has(cli, "color") || isatty(STDOUT_FILENO));
 }
 
 int ctl_error(const struct cli *cli, const struct error *err, int status)
@@ -52,7 +52,7 @@ void ask_init(struct ask *ask, const struct cli *cli, const char *verb, bool pos
 void ask_add(struct ask *ask, const char *name, const char *value)
 {
 	sb_addf(&ask->query, "&%s=", name);
-	add_escaped(&ask->query, value);
+	ctl_escape(&ask->query, value);
 }
 
 void ask_args(struct ask *ask, size_t from)
@@ -112,7 +112,7 @@ static int exit_status(long status)
 	return status == 400 ? EXIT_USAGE : EXIT_FAILED;
 }
 
-int ask_run(struct ask *ask)
+static int ask_daemon(struct ask *ask)
 {
 	struct sb url, body;
 	struct error err;
@@ -133,6 +133,13 @@ int ask_run(struct ask *ask)
 	}
 	sb_fini(&url);
 	sb_fini(&body);
+	return result;
+}
+
+int ask_run(struct ask *ask)
+{
+	const struct ctl *ctl = ask->cli->user;
+	int result = ctl->in_cluster ? run_in_pod(ask->cli) : ask_daemon(ask);
 	sb_fini(&ask->query);
 	return result;
 }

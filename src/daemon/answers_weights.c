@@ -140,14 +140,10 @@ static bool take_weight(struct call *call, const struct object *route, struct st
 			struct error *err)
 {
 	const struct question *question = call_state(call);
-	size_t equals = str_chr(text, '=', 0);
-	struct str backend = str_sub(text, 0, equals);
-	uint64_t weight;
-	if (equals == text.n || str_empty(backend) ||
-	    !str_u64(str_sub(text, equals + 1, text.n), MAX_WEIGHT, &weight))
-		return error_set(err, ERR_SYNTAX,
-				 "\"" STR_FMT "\" is not NAME=WEIGHT with a weight from 0 to %d",
-				 STR_ARG(text), MAX_WEIGHT);
+	struct str backend;
+	uint32_t weight;
+	if (!override_parse(text, &backend, &weight, err))
+		return false;
 	if (!names_something(route, question->rule, backend))
 		return error_set(err, ERR_NOTFOUND,
 				 "%s" STR_FMT "%sroute " STR_FMT "/" STR_FMT
@@ -158,8 +154,8 @@ static bool take_weight(struct call *call, const struct object *route, struct st
 	if (dry)
 		return true;
 	struct str key = object_key(call_arena(call), question->ns, question->name);
-	return overrides_set_weight(call_app(call)->overrides, key, question->rule, backend,
-				    (uint32_t)weight, err);
+	return overrides_set_weight(call_app(call)->overrides, key, question->rule, backend, weight,
+				    err);
 }
 
 static bool take_weights(struct call *call, const struct object *route, struct error *err)
@@ -209,9 +205,17 @@ void answer_weights(struct call *call)
 			  STR_ARG(question->ns), STR_ARG(question->name));
 		return;
 	}
-	bool changes = call_arg_count(call, "arg") > 1 || !str_empty(call_first(call, "clear"));
+	bool clear = !str_empty(call_first(call, "clear"));
+	bool changes = call_arg_count(call, "arg") > 1 || clear;
 	if (!changes) {
 		show(call);
+		return;
+	}
+	/* One of several data planes would go its own way: only if that is meant. */
+	if (app->sources.kube && !clear && str_empty(call_first(call, "override"))) {
+		call_fail(call, CALL_BAD, "the route is in an API server: with --override this data "
+					  "plane alone gets other weights; \"kubectl tidegate "
+					  "weights\", or --kubeconfig FILE, changes the route itself");
 		return;
 	}
 	struct error err;

@@ -94,6 +94,10 @@ void cli_man(const struct program *program, struct sb *out);       /* troff, man
 void cli_bash(const struct program *program, struct sb *out);      /* completion */
 void cli_zsh(const struct program *program, struct sb *out);
 
+/* The words that may take the place of the last one, which has begun, one a line. False when
+ * those are not ours to know: it is an argument, or an option's value. */
+bool cli_candidates(const struct program *program, int argc, char *const *argv, struct sb *out);
+
 /* Rows and a verb that both programs share. */
 #define OPTION_END { NULL, NULL, NULL, NULL, NULL, 0, NULL }
 extern const struct verb verb_help, verb_version;

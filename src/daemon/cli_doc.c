@@ -337,3 +337,61 @@ void cli_zsh(const struct program *program, struct sb *out)
 	}
 	sb_addf(out, "\t\tesac ;;\n\tesac\n}\n_%s \"$@\"\n", program->name);
 }
+
+/* ---- candidates ---- */
+
+static void add_candidate(struct sb *out, struct str begun, const char *before, const char *word)
+{
+	char text[128];
+	snprintf(text, sizeof(text), "%s%s", before, word);
+	if (str_starts(str_of(text), begun))
+		sb_addf(out, "%s\n", text);
+}
+
+static const struct option_row *find_row(const struct option_row *rows, const char *word)
+{
+	for (; rows && rows->name; rows++) {
+		bool named = word[0] == '-' && word[1] == '-' && strcmp(word + 2, rows->name) == 0;
+		bool lettered = word[0] == '-' && word[1] && word[1] == rows->letter && !word[2];
+		if (named || lettered)
+			return rows;
+	}
+	return NULL;
+}
+
+static const struct verb *first_verb(const struct program *program, int argc, char *const *argv)
+{
+	const struct verb *verb = NULL;
+	for (int i = 1; i < argc - 1 && !verb; i++)
+		verb = cli_find_verb(program, argv[i]);
+	return verb;
+}
+
+static void option_candidates(const struct option_row *rows, struct str begun, struct sb *out)
+{
+	for (; rows && rows->name; rows++)
+		add_candidate(out, begun, "--", rows->name);
+}
+
+bool cli_candidates(const struct program *program, int argc, char *const *argv, struct sb *out)
+{
+	struct str begun = str_of(argc > 1 ? argv[argc - 1] : "");
+	const struct verb *verb = first_verb(program, argc, argv);
+	const char *before = argc > 2 ? argv[argc - 2] : "";
+	const struct option_row *row = find_row(verb ? verb->options : NULL, before);
+	if (!row)
+		row = find_row(program->options, before);
+	if (row && row->arg && row->arg[0] != '[') {
+		for (const char *const *v = row->values; v && *v; v++)
+			add_candidate(out, begun, "", *v);
+		return row->values != NULL;
+	}
+	if (str_starts(begun, STR("-"))) {
+		option_candidates(verb ? verb->options : NULL, begun, out);
+		option_candidates(program->options, begun, out);
+		return true;
+	}
+	for (const struct verb *const *v = program->verbs; !verb && *v; v++)
+		add_candidate(out, begun, "", (*v)->name);
+	return !verb;
+}

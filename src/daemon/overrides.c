@@ -332,6 +332,21 @@ bool overrides_save(const struct overrides *overrides, struct error *err)
 
 /* ---- routes ---- */
 
+bool override_parse(struct str text, struct str *ret_backend, uint32_t *ret_weight,
+		    struct error *err)
+{
+	size_t equals = str_chr(text, '=', 0);
+	uint64_t weight;
+	if (equals == text.n || equals == 0 ||
+	    !str_u64(str_sub(text, equals + 1, text.n), MAX_WEIGHT, &weight))
+		return error_set(err, ERR_SYNTAX,
+				 "\"" STR_FMT "\" is not NAME=WEIGHT with a weight from 0 to %d",
+				 STR_ARG(text), MAX_WEIGHT);
+	*ret_backend = str_sub(text, 0, equals);
+	*ret_weight = (uint32_t)weight;
+	return true;
+}
+
 bool override_names_rule(struct str selector, const struct http_rule *rule, size_t index)
 {
 	uint64_t number;

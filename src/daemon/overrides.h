@@ -45,6 +45,10 @@ const struct weight_override *overrides_weights(const struct overrides *override
 const struct server_override *overrides_servers(const struct overrides *overrides,
 						size_t *ret_count);
 
+/* One NAME=WEIGHT of a command line; ret_backend borrows from it. */
+bool override_parse(struct str text, struct str *ret_backend, uint32_t *ret_weight,
+		    struct error *err) must_check;
+
 /* True when the selector (as in weight_override) names this rule, or this backendRef. */
 bool override_names_rule(struct str selector, const struct http_rule *rule, size_t index);
 bool override_names_ref(struct str selector, const struct backend_ref *ref);

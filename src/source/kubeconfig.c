@@ -271,6 +271,7 @@ static bool read_context(const struct config_files *files, const char *name,
 	    !find_section(files, "cluster", text_member(context.json, "cluster"), &cluster, err) ||
 	    !read_cluster(&cluster, err))
 		return false;
+	config->ns = copy_text(&context, "namespace");
 	/* A cluster may ask nobody who he is. */
 	const char *user_name = text_member(context.json, "user");
 	return !*user_name ||

@@ -26,6 +26,7 @@ struct kubeconfig {
 	struct arena *arena;
 	struct str origin;  /* "/root/.kube/config", "the pod's service account" */
 	struct str context; /* may be empty */
+	struct str ns;	    /* the context's namespace; may be empty */
 	struct str server;  /* "https://10.0.0.1:6443": no slash at the end */
 	struct str ca_file, ca_pem;
 	bool insecure; /* insecure-skip-tls-verify */

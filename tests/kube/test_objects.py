@@ -99,7 +99,7 @@ def test_weights_by_hand(gate, server):
     server.apply(gateway(gate), m.route("hand", [m.rule(m.ref("a", 1), m.ref("b", 0))]))
     gate.start()
     expect(gate, "a")
-    gate.ctl("weights", "default/hand", "a=0", "b=1")
+    gate.ctl("weights", "default/hand", "a=0", "b=1", "--override")
     assert {gate.get("/").origin for _ in range(10)} == {"b"}
     server.kubectl("annotate", "httproute", "hand", "x=y")
     server.kubectl("label", "httproute", "hand", "x=y")  # delivered again: it stays

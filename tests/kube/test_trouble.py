@@ -205,7 +205,7 @@ def test_token_rotates(server, gate):
     os.rename(token + ".new", token)
     assert not server.audit(":second")
     # The watches that run go on; the next request of any kind needs the new token.
-    gate.ctl("weights", "default/token", "a=1")
+    gate.ctl("weights", "default/token", "a=1", "--override")
     gate.ctl("weights", "default/token", "--clear")
     eventually(lambda: server.audit(":second"))
     server.apply(m.route("token", [m.rule("b")]))

@@ -65,7 +65,7 @@ static const char full[] =
 	"      provideClusterInfo: true\n"
 	"contexts:\n"
 	"- name: dev\n"
-	"  context: {cluster: near, user: by-cert}\n"
+	"  context: {cluster: near, user: by-cert, namespace: shop}\n"
 	"- name: prod\n"
 	"  context: {cluster: far, user: by-token}\n"
 	"- name: cloud\n"
@@ -83,6 +83,7 @@ static void test_current_context(void **state)
 	write_file("config", full);
 	assert_true(load("config", NULL, &config, &err));
 	assert_text(config.context, "dev");
+	assert_text(config.ns, "shop");
 	assert_text(config.server, "https://127.0.0.1:6443");
 	assert_text(config.tls_server_name, "kubernetes");
 	assert_text(config.proxy_url, "http://proxy:3128");
