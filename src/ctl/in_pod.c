@@ -135,13 +135,13 @@ static void add_option(struct words *words, const struct option_row *row, const 
 static void add_verb(struct words *words, const struct cli *cli)
 {
 	add(words, "tidectl");
+	add(words, cli->verb->name); /* its own options are known only behind it */
 	if (ctl_colours(cli))
 		add(words, "--color");
 	for (size_t i = 0; i < cli->option_count; i++) {
 		if (!stays_here(cli->options[i].row))
 			add_option(words, cli->options[i].row, cli->options[i].value);
 	}
-	add(words, cli->verb->name);
 	add(words, "--");
 	for (size_t i = 0; i < cli->arg_count; i++)
 		add(words, cli->args[i]);

@@ -44,8 +44,8 @@ static const struct cli_section sections[] = {
 	  "those of a Tidegate in a cluster. So they are, too, where KUBECONFIG is set and no daemon "
 	  "has its socket.\n\n"
 	  "The pod is found by its labels; \"kubectl exec\" runs tidectl in it, and its exit status "
-	  "is the command's. That takes the verbs list for pods and create for pods/exec in its "
-	  "namespace. With list for leases as well, the replica that leads is asked.\n\n"
+	  "is the command's. That takes the verbs get and list for pods, and create for pods/exec, in "
+	  "its namespace. With list for leases as well, the replica that leads is asked.\n\n"
 	  "\"weights\" changes the route itself; with --files, \"explain\" and \"plan\" ask nobody." },
 	{ "EXIT STATUS",
 	  "0 done, 1 failed, not found, or the answer is that things differ (diff, explain --live), "

@@ -478,7 +478,7 @@ static void log_finding(const struct finding *finding)
 		  str_empty(finding->origin) ? "" : " in ", STR_ARG(finding->origin));
 }
 
-/* Logs each finding once for as long as it lasts. */
+/* Logs each finding once for as long as it lasts, and has the cluster told. */
 static void log_findings(struct app *app)
 {
 	struct arena *arena = arena_new();
@@ -496,6 +496,8 @@ static void log_findings(struct app *app)
 			log_finding(f);
 		map_put(known, key, known);
 	}
+	if (app->cluster)
+		cluster_problems(app->cluster, &findings);
 	map_free(app->known_findings, NULL);
 	app->known_findings = known;
 	arena_free(arena);
@@ -522,7 +524,8 @@ static void on_housekeeping(struct ev_loop *loop, ev_timer *timer, int revents)
 	(void)revents;
 	struct app *app = timer->data;
 	log_source(app);
-	if (app->logged_pass != app->pass_count) {
+	if (app->logged_pass != app->pass_count ||
+	    (app->cluster && cluster_turned(app->cluster))) {
 		app->logged_pass = app->pass_count;
 		log_findings(app);
 	}

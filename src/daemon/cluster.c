@@ -8,6 +8,7 @@
 
 #include "daemon/app.h"
 #include "daemon/log.h"
+#include "daemon/problems.h"
 #include "status/leader.h"
 #include "status/owner.h"
 #include "status/provision.h"
@@ -33,6 +34,8 @@ struct cluster {
 	struct service_settings services;
 	struct provision *provision; /* NULL: Gateways have no Services */
 	struct owner *owner;	     /* NULL: nothing belongs to anybody */
+	struct events *events;
+	bool told_failing; /* in the last set of problems HAProxy was one */
 	char identity[IDENTITY_BYTES], lease_ns[NAMESPACE_BYTES];
 	bool complete;		  /* the views are those of a whole source */
 	uint64_t sequence;	  /* that has the Gateways as they are */
@@ -338,6 +341,7 @@ static void on_leader_changed(void *user)
 		provision_enable(cluster->provision, leads);
 	if (leads && cluster->owner)
 		owner_look(cluster->owner);
+	events_enable(cluster->events, leads);
 	if (leads)
 		read_version(cluster);
 	mark_all(cluster);
@@ -349,6 +353,39 @@ static void on_client_changed(void *user)
 	double seconds;
 	const char *away = kube_client_away(cluster->client, &seconds);
 	log_debug("status: the API server is %s", away ? away : "back");
+}
+
+/* ---- Events ---- */
+
+static bool is_failing(const struct cluster *cluster)
+{
+	return cluster->unprogrammed_at_s > 0 &&
+	       app_now_s() - cluster->unprogrammed_at_s >= PATIENCE_S;
+}
+
+bool cluster_turned(const struct cluster *cluster)
+{
+	return cluster->complete && is_failing(cluster) != cluster->told_failing;
+}
+
+void cluster_problems(struct cluster *cluster, const struct findings *findings)
+{
+	const char *trouble = app_trouble(cluster->app);
+	if (!cluster->complete)
+		return;
+	cluster->told_failing = is_failing(cluster);
+	if (!cluster->told_failing)
+		trouble = "";
+	else if (!*trouble)
+		trouble = "HAProxy does not have the last change yet.";
+	problems_tell(cluster->events, cluster->app, findings, trouble);
+}
+
+static void on_refused(void *user, struct str why)
+{
+	(void)user;
+	log_warning("Events cannot be written: " STR_FMT "; grant create, get and patch for events of "
+		    "group events.k8s.io. Tried again every 10 minutes", STR_ARG(why));
 }
 
 /* ---- Reports ---- */
@@ -371,6 +408,7 @@ void cluster_state(const struct cluster *cluster, struct cluster_state *ret_stat
 		.trouble = leader_trouble(cluster->leader),
 	};
 	publisher_stats(cluster->publisher, &ret_state->publish);
+	events_stats(cluster->events, &ret_state->events);
 }
 
 /* ---- Lifetime ---- */
@@ -435,6 +473,7 @@ static bool make_parts(struct cluster *cluster, struct error *err)
 	struct app *app = cluster->app;
 	const struct kube_options *kube = &app->options.sources.kube;
 	const struct publish_ops ops = { cluster, on_render, on_path };
+	const struct events_ops events_ops = { cluster, on_path, on_refused };
 	if (!kubeconfig_load(kube->kubeconfig, kube->context, &cluster->config, err))
 		return false;
 	cluster->client = kube_client_new(app->loop, &cluster->config, &publish_limits,
@@ -445,6 +484,9 @@ static bool make_parts(struct cluster *cluster, struct error *err)
 					      cluster->identity };
 	cluster->publisher = publisher_new(app->loop, cluster->client,
 					   str_of(app->options.controller_name), &ops);
+	cluster->events = events_new(app->loop, cluster->client,
+				     str_of(app->options.controller_name),
+				     str_of(cluster->identity), &events_ops);
 	cluster->leader = leader_new(app->loop, cluster->client, &lease, on_leader_changed, cluster);
 	kube_source_observe(app->sources.kube, on_seen, cluster);
 	return make_owner(cluster, err) && make_services(cluster, err);
@@ -473,6 +515,7 @@ void cluster_free(struct cluster *cluster)
 	leader_free(cluster->leader);
 	provision_free(cluster->provision);
 	owner_free(cluster->owner);
+	events_free(cluster->events);
 	publisher_free(cluster->publisher);
 	kube_client_free(cluster->client);
 	if (cluster->config.arena)
@@ -488,5 +531,6 @@ void cluster_stop(struct cluster *cluster, void (*stopped)(void *user), void *us
 	publisher_enable(cluster->publisher, false);
 	if (cluster->provision)
 		provision_enable(cluster->provision, false);
+	events_enable(cluster->events, false);
 	leader_release(cluster->leader, stopped, user);
 }

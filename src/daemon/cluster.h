@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "model/finding.h"
+#include "status/events.h"
 #include "status/publish.h"
 
 struct app;
@@ -41,6 +42,11 @@ void cluster_gone(struct cluster *cluster, enum kind kind, struct str ns, struct
  * is written any more, and the source may go. */
 void cluster_stop(struct cluster *cluster, void (*stopped)(void *user), void *user);
 
+/* Problems that a person must act on are told as Events: whenever there are other findings, and
+ * when cluster_turned(). */
+bool cluster_turned(const struct cluster *cluster);
+void cluster_problems(struct cluster *cluster, const struct findings *findings);
+
 void cluster_findings(const struct cluster *cluster, struct findings *findings);
 
 struct cluster_state {
@@ -48,5 +54,6 @@ struct cluster_state {
 	const char *identity, *holder; /* us; who leads ("": nobody) */
 	const char *trouble;	       /* why there is no lead; "" */
 	struct publish_stats publish;
+	struct events_stats events;
 };
 void cluster_state(const struct cluster *cluster, struct cluster_state *ret_state);

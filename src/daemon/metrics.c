@@ -170,6 +170,12 @@ static void cluster_metrics(const struct cluster *cluster, struct sb *out)
 	       "Writes that another writer was faster than; tried again.", s.publish.conflicts);
 	number(out, "status_failures_total", "counter",
 	       "Writes that the API server refused; tried again.", s.publish.failures);
+	number(out, "events_created_total", "counter", "Kubernetes Events created.",
+	       s.events.created);
+	number(out, "events_repeated_total", "counter", "Kubernetes Events counted up.",
+	       s.events.repeated);
+	number(out, "events_failures_total", "counter",
+	       "Kubernetes Events that the API server refused; tried again.", s.events.failures);
 	number(out, "status_pending", "gauge", "Objects whose status may have to be written.",
 	       s.publish.pending);
 }

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/problems.h"
+
+#include "base/sb.h"
+#include "daemon/app.h"
+#include "status/events.h"
+
+enum { NOTE_BYTES = 2048 };
+
+static bool is_ours(const struct app *app, const struct finding *finding)
+{
+	const struct route_view *route;
+	switch (finding->kind) {
+	case KIND_BACKEND:
+		return !str_is(finding->name, "*"); /* that is the kind, not an object */
+	case KIND_GATEWAY:
+		return gateways_find(compiler_gateways(app->compiler), finding->ns,
+				     finding->name) != NULL;
+	case KIND_HTTPROUTE:
+		route = compiler_route(app->compiler, finding->ns, finding->name);
+		return route && route->parent_count > 0;
+	default:
+		return false;
+	}
+}
+
+static bool needs_somebody(const struct finding *finding)
+{
+	return finding->severity == SEVERITY_ERROR ||
+	       str_is(finding->reason, "CertificateExpired");
+}
+
+static void tell_finding(struct events *events, const struct finding *finding)
+{
+	struct sb note;
+	sb_init(&note, NOTE_BYTES);
+	sb_add(&note, finding->field);
+	sb_adds(&note, str_empty(finding->field) ? "" : ": ");
+	sb_add(&note, finding->text);
+	events_add(events, finding->kind, finding->ns, finding->name, finding->reason,
+		   sb_str(&note));
+	sb_fini(&note);
+}
+
+void problems_tell(struct events *events, const struct app *app, const struct findings *findings,
+		   const char *failing)
+{
+	const struct gateways_view *view = compiler_gateways(app->compiler);
+	events_begin(events);
+	for (size_t i = 0; i < findings->count; i++) {
+		const struct finding *finding = &findings->items[i];
+		if (needs_somebody(finding) && is_ours(app, finding))
+			tell_finding(events, finding);
+	}
+	for (size_t i = 0; *failing && i < view->gateway_count; i++) {
+		const struct meta *meta = &view->gateways[i].object->meta;
+		events_add(events, KIND_GATEWAY, meta->ns, meta->name, STR("HAProxyFailed"),
+			   str_of(failing));
+	}
+	events_end(events);
+}

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Events: what a person must act on, once, and beside the object that it is about."""
+import contextlib
+import json
+import os
+import signal
+import time
+
+import pytest
+
+import manifests as m
+from apiserver import KubeGate
+from tidegate import eventually
+
+@pytest.fixture
+def gate(server, ns, tmp_path):
+    """A Tidegate with a Lease of its own."""
+    with contextlib.closing(KubeGate(tmp_path, server, "--lease-namespace", ns)) as gate:
+        yield gate
+        server.kubectl("delete", "gateways,httproutes", "--all", "-n", "default")
+
+
+def events(server, ns):
+    found = json.loads(server.kubectl("get", "events.events.k8s.io", "-n", ns, "-o", "json"))
+    return [each for each in found["items"]
+            if each["reportingController"] == m.CONTROLLER]
+
+
+def event(server, ns, name, reason):
+    return eventually(lambda: next((each for each in events(server, ns)
+                                    if each["regarding"]["name"] == name and
+                                    each["reason"] == reason), None),
+                      what="event %s of %s" % (reason, name))
+
+
+def count(found):
+    return found.get("series", {}).get("count", 1)
+
+
+def start(gate, server, ns, *listeners):
+    server.apply(m.gateway("gw", *(listeners or [m.listener("http", gate.port)]), ns=ns))
+    gate.start()
+    eventually(lambda: gate.status()["leader"]["here"])
+
+
+def created(gate):
+    return gate.metrics()["tidegate_events_created_total"]
+
+
+def bad_route(ns, name="bad", backend="nobody"):
+    return m.route(name, [m.rule(m.ref(backend))], ns=ns, hostnames=[name + ".test"])
+
+
+def test_what_is_told(gate, server, ns):
+    """Errors of routes and Gateways; not what is well, nor what is other controllers'."""
+    server.apply(bad_route(ns), m.route("good", [m.rule(m.ref("a", ns="default"))], ns=ns),
+                 m.obj("ReferenceGrant", "g", {
+                     "from": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute",
+                               "namespace": ns}],
+                     "to": [{"group": "tidegate.io", "kind": "Backend"}]}),
+                 m.route("theirs", [m.rule(m.ref("nobody"))], ns=ns,
+                         parents=[m.parent("elsewhere")]))
+    start(gate, server, ns, m.listener("http", gate.port),
+          m.listener("https", gate.port + 1, certs=["missing"]))
+    told = event(server, ns, "bad", "BackendNotFound")
+    route = json.loads(server.kubectl("get", "httproute", "bad", "-n", ns, "-o", "json"))
+    assert told["regarding"]["uid"] == route["metadata"]["uid"]
+    assert told["type"] == "Warning"
+    assert told["note"].startswith("spec.rules[0].backendRefs[0]")
+    assert "missing" in event(server, ns, "gw", "InvalidCertificateRef")["note"]
+    assert "BackendNotFound" in server.kubectl("describe", "httproute", "bad", "-n", ns)
+    time.sleep(2)
+    assert {each["regarding"]["name"] for each in events(server, ns)} == {"bad", "gw"}
+    server.kubectl("delete", "referencegrant", "g", "-n", "default")
+
+
+def test_once(gate, server, ns):
+    """Not again in the next passes, nor after a restart."""
+    server.apply(bad_route(ns))
+    start(gate, server, ns)
+    first = event(server, ns, "bad", "BackendNotFound")
+    for i in range(3):
+        server.apply(m.route("other", [m.rule(m.ref("x%d" % i))], ns=ns, hostnames=["o.test"],
+                             parents=[m.parent("elsewhere")]),
+                     dict(bad_route(ns), metadata={"name": "bad", "namespace": ns,
+                                                   "labels": {"i": str(i)}}))
+        time.sleep(1.2)
+    gate.stop()
+    gate.start()
+    eventually(lambda: gate.status()["leader"]["here"])
+    server.apply(bad_route(ns, "later"))
+    event(server, ns, "later", "BackendNotFound")  # so the first one's turn has come, too
+    (again,) = [each for each in events(server, ns) if each["regarding"]["name"] == "bad"]
+    assert again["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
+    assert created(gate) == 1
+
+
+def test_over_and_back(gate, server, ns):
+    """Counted in the same Event, and at most once a minute."""
+    server.apply(bad_route(ns))
+    start(gate, server, ns)
+    event(server, ns, "bad", "BackendNotFound")
+    begin = time.monotonic()
+    for _ in range(3):
+        server.apply(dict(bad_route(ns), spec={"parentRefs": [{"name": "elsewhere"}]}))
+        time.sleep(2)
+        server.apply(bad_route(ns))
+        time.sleep(2)
+    assert count(event(server, ns, "bad", "BackendNotFound")) == 1
+    eventually(lambda: count(event(server, ns, "bad", "BackendNotFound")) > 1, timeout=75,
+               interval=1)
+    assert time.monotonic() - begin > 50
+    assert count(event(server, ns, "bad", "BackendNotFound")) == 4
+    assert len(events(server, ns)) == 1
+    assert created(gate) == 1 and gate.metrics()["tidegate_events_repeated_total"] == 1
+
+
+def test_slowly(gate, server, ns):
+    """At most a few a second, whatever breaks at once."""
+    server.apply(*[bad_route(ns, "bad-%d" % i) for i in range(20)])
+    start(gate, server, ns)
+    eventually(lambda: created(gate) > 0)
+    begin = time.monotonic()
+    eventually(lambda: len(events(server, ns)) == 20)
+    assert time.monotonic() - begin > 3
+
+
+def test_haproxy_fails(gate, server, ns, tmp_path):
+    """A HAProxy that does not start again: each Gateway's users are told."""
+    haproxy = os.path.join(str(tmp_path), "haproxy")
+    os.symlink(gate.haproxy, haproxy)
+    gate.haproxy = haproxy
+    start(gate, server, ns)
+    os.unlink(haproxy)
+    with open(haproxy, "w", encoding="ascii") as out:
+        out.write("#!/bin/sh\necho not today >&2\nexit 1\n")
+    os.chmod(haproxy, 0o755)
+    os.kill(gate.master_pid(), signal.SIGKILL)
+    assert event(server, ns, "gw", "HAProxyFailed")["note"]
+
+
+def test_without_rights(server, ns, tmp_path):
+    """Everything else goes on, and it is said once."""
+    name = "silent"
+    server.account(name, {"apiGroups": ["*"], "resources": ["*"],
+                          "verbs": ["get", "list", "watch", "update"]},
+                   {"apiGroups": ["gateway.networking.k8s.io"], "resources": ["*"],
+                    "verbs": ["patch"]},
+                   {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"],
+                    "verbs": ["create"]})
+    with contextlib.closing(KubeGate(tmp_path, server, "--lease-namespace", ns)) as gate:
+        gate.log_in({"token": server.token(name)})
+        server.apply(*[bad_route(ns, "bad-%d" % i) for i in range(5)])
+        start(gate, server, ns)
+        eventually(lambda: gate.metrics()["tidegate_events_failures_total"] == 5)
+        said = [line for line in gate.log().splitlines() if "Events cannot be written" in line]
+        assert len(said) == 1 and "grant create" in said[0]
+        assert not events(server, ns)
+        eventually(lambda: json.loads(server.kubectl(
+            "get", "httproute", "bad-0", "-n", ns, "-o", "json")).get("status"))
