@@ -59,20 +59,20 @@ static void forget_route(struct job *job)
 
 /* ---- What the API server refuses ---- */
 
-static bool refused(const struct job *job, int status, const char *verb, struct error *err)
+/* Says what to do about it, before or instead of the server's own words. */
+static void explain_refusal(const struct job *job, int status, const char *verb, struct error *err)
 {
 	if (status == 404)
-		return error_set(err, ERR_NOTFOUND, "there is no HTTPRoute " STR_FMT "/" STR_FMT
-				 ": see \"kubectl get httproutes -A\"; a namespace is named with "
-				 "NAMESPACE/NAME or --namespace", STR_ARG(job->ns), STR_ARG(job->name));
-	if (status == 403)
-		return error_prefix(err, "it takes the verb \"%s\" for httproutes of group "
-				    GROUP_GATEWAY " in namespace " STR_FMT ", to be granted by a "
-				    "Role (docs/roles.md)", verb, STR_ARG(job->ns));
-	if (status == 401)
-		return error_prefix(err, "the API server does not know who you are: is the "
-					 "kubeconfig's credential still good?");
-	return false;
+		error_set(err, ERR_NOTFOUND, "there is no HTTPRoute " STR_FMT "/" STR_FMT
+			  ": see \"kubectl get httproutes -A\"; a namespace is named with "
+			  "NAMESPACE/NAME or --namespace", STR_ARG(job->ns), STR_ARG(job->name));
+	else if (status == 403)
+		error_prefix(err, "it takes the verb \"%s\" for httproutes of group " GROUP_GATEWAY
+			     " in namespace " STR_FMT ", to be granted by a Role (docs/roles.md)",
+			     verb, STR_ARG(job->ns));
+	else if (status == 401)
+		error_prefix(err, "the API server does not know who you are: is the kubeconfig's "
+				  "credential still good?");
 }
 
 /* ---- Reading ---- */
@@ -108,7 +108,10 @@ static bool read_route(struct job *job, struct error *err)
 			 "/httproutes/" STR_FMT, *version, STR_ARG(job->ns), STR_ARG(job->name));
 		status = api_get(job->api, job->path, &job->json, err);
 	}
-	return status == 200 ? decode_route(job, err) : refused(job, status, "get", err);
+	if (status == 200)
+		return decode_route(job, err);
+	explain_refusal(job, status, "get", err);
+	return false;
 }
 
 /* ---- Writing ---- */
@@ -147,7 +150,7 @@ static bool write_weights(struct job *job, struct error *err)
 			ok = status == 200;
 			again = status == 409 || status == 422;
 			if (!ok && !again)
-				refused(job, status, "patch", err);
+				explain_refusal(job, status, "patch", err);
 			free(last);
 			last = xstrndup(text.p, text.n);
 		}

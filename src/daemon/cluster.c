@@ -14,7 +14,8 @@
 #include "status/provision.h"
 #include "status/status.h"
 
-enum { IDENTITY_BYTES = 160, NAMESPACE_BYTES = 64, VERSION_BYTES = 64, DEFINITION_BYTES = 4 << 20 };
+enum { IDENTITY_BYTES = 160, NAMESPACE_BYTES = 64, VERSION_BYTES = 64, DEFINITION_BYTES = 4 << 20,
+       TROUBLE_BYTES = 320 };
 /* Something that HAProxy refuses, or its absence, is told after so long: a reload, or a restart,
  * is none of the users' business. */
 #define PATIENCE_S 5.0
@@ -35,7 +36,7 @@ struct cluster {
 	struct provision *provision; /* NULL: Gateways have no Services */
 	struct owner *owner;	     /* NULL: nothing belongs to anybody */
 	struct events *events;
-	bool told_failing; /* in the last set of problems HAProxy was one */
+	char failing[TROUBLE_BYTES]; /* as it was told when it began; "": HAProxy is no problem */
 	char identity[IDENTITY_BYTES], lease_ns[NAMESPACE_BYTES];
 	bool complete;		  /* the views are those of a whole source */
 	uint64_t sequence;	  /* that has the Gateways as they are */
@@ -365,7 +366,7 @@ static bool is_failing(const struct cluster *cluster)
 
 bool cluster_turned(const struct cluster *cluster)
 {
-	return cluster->complete && is_failing(cluster) != cluster->told_failing;
+	return cluster->complete && is_failing(cluster) != (cluster->failing[0] != '\0');
 }
 
 void cluster_problems(struct cluster *cluster, const struct findings *findings)
@@ -373,12 +374,13 @@ void cluster_problems(struct cluster *cluster, const struct findings *findings)
 	const char *trouble = app_trouble(cluster->app);
 	if (!cluster->complete)
 		return;
-	cluster->told_failing = is_failing(cluster);
-	if (!cluster->told_failing)
-		trouble = "";
-	else if (!*trouble)
-		trouble = "HAProxy does not have the last change yet.";
-	problems_tell(cluster->events, cluster->app, findings, trouble);
+	/* What HAProxy says may be another thing at each attempt: that would be as many Events. */
+	if (!is_failing(cluster))
+		cluster->failing[0] = '\0';
+	else if (!cluster->failing[0])
+		snprintf(cluster->failing, TROUBLE_BYTES, "%s",
+			 *trouble ? trouble : "HAProxy does not have the last change yet.");
+	problems_tell(cluster->events, cluster->app, findings, cluster->failing);
 }
 
 static void on_refused(void *user, struct str why)

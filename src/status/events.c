@@ -390,11 +390,11 @@ static void on_done(void *user, const struct kube_answer *answer)
 static void on_turn(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct events *events = timer->data;
-	struct problem *problem;
 	double now = now_s();
 	(void)loop;
 	(void)revents;
-	TAILQ_FOREACH(problem, &events->queue, link) {
+	for (struct problem *problem = TAILQ_FIRST(&events->queue); problem;
+	     problem = TAILQ_NEXT(problem, link)) {
 		if (problem->not_before_s <= now) {
 			start(problem);
 			return;

@@ -14,7 +14,7 @@ import clients
 from load import Load
 import node as machine
 import parts
-from tidegate import eventually
+from tidegate import BUILD, eventually
 
 HAPROXY = os.environ.get("HAPROXY_VERSION", "2.6")
 IMAGE = {"image.repository": "tidegate.test/tidegate", "image.tag": HAPROXY,
@@ -126,6 +126,29 @@ def test_traffic(release):
     expect_pods(release.address())
     assert "HAProxy:  ready, version " + HAPROXY in release.tidectl("status")
     assert "No findings" in release.tidectl("findings")
+
+
+def test_kubectl_tidegate(release, tmp_path):
+    """The plug-in, with kubectl's own exec: what tidectl says there, and its exit status."""
+    os.symlink(os.path.join(BUILD, "tidectl"), str(tmp_path / "kubectl-tidegate"))
+    kubectl = parts.build("kubectl")
+    path = "%s:%s:/usr/bin:/bin" % (tmp_path, os.path.dirname(kubectl))
+
+    def run(*words):
+        return subprocess.run(
+            ["kubectl", "tidegate", *words], timeout=PATIENCE_S, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True,
+            env={"PATH": path, "KUBECONFIG": release.cluster.kubeconfig, "HOME": str(tmp_path)})
+
+    release.rolled_out()
+    leader = json.loads(run("status", "-o", "json").stdout)["leader"]
+    assert leader["here"], "the pod that leads is asked"
+    assert "web" in run("get", "HTTPRoute").stdout
+    assert run("explain", "GET", "http://web.test/").returncode == 0
+    assert run("get", "HTTPRoute", "check/nobody").returncode == 1
+    assert run("get", "Nonsense").returncode == 2
+    changed = run("weights", "check/web", "-o", "json")
+    assert changed.returncode == 0, changed.stderr
 
 
 def test_rollout_restart(release):
