@@ -93,6 +93,30 @@ def test_once(gate, server, ns):
     (again,) = [each for each in events(server, ns) if each["regarding"]["name"] == "bad"]
     assert again["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
     assert created(gate) == 1
+    assert gate.metrics()["tidegate_events_failures_total"] == 0
+
+
+def test_one_replica_tells(gate, server, ns, tmp_path):
+    """The one that leads; the next one finds what has been told."""
+    server.apply(bad_route(ns))
+    start(gate, server, ns)
+    first = event(server, ns, "bad", "BackendNotFound")
+    other = tmp_path / "other"
+    other.mkdir()
+    with contextlib.closing(KubeGate(other, server, "--lease-namespace", ns)) as next_gate:
+        next_gate.start()
+        server.apply(bad_route(ns, "more"))
+        event(server, ns, "more", "BackendNotFound")
+        time.sleep(2)
+        assert created(next_gate) == 0 and created(gate) == 2
+        gate.stop()
+        eventually(lambda: next_gate.status()["leader"]["here"])
+        server.apply(bad_route(ns, "later"))
+        event(server, ns, "later", "BackendNotFound")
+        assert created(next_gate) == 1
+        assert len(events(server, ns)) == 3
+        again = event(server, ns, "bad", "BackendNotFound")
+        assert again["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
 
 
 def test_over_and_back(gate, server, ns):
