@@ -102,7 +102,8 @@ static bool transfer(const struct ask *ask, const char *url, struct sb *body, lo
 		return error_set(err, ERR_IO, "no permission to write to %s: use sudo, or the user "
 					      "or group that tidegate runs as", ctl->socket);
 	return error_set(err, ERR_IO, "no tidegate at %s: is it running? Its run directory can be "
-				      "named with --run-dir", ctl->socket);
+				      "named with --run-dir; in a cluster, ask \"kubectl tidegate\"",
+			 ctl->socket);
 }
 
 static int exit_status(long status)
