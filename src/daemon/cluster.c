@@ -410,6 +410,7 @@ void cluster_state(const struct cluster *cluster, struct cluster_state *ret_stat
 		.trouble = leader_trouble(cluster->leader),
 	};
 	publisher_stats(cluster->publisher, &ret_state->publish);
+	kube_client_stats(cluster->client, &ret_state->client);
 	events_stats(cluster->events, &ret_state->events);
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "model/finding.h"
+#include "source/kube_client.h"
 #include "status/events.h"
 #include "status/publish.h"
 
@@ -54,6 +55,7 @@ struct cluster_state {
 	const char *identity, *holder; /* us; who leads ("": nobody) */
 	const char *trouble;	       /* why there is no lead; "" */
 	struct publish_stats publish;
+	struct kube_client_stats client; /* of the lead, status, Services and Events */
 	struct events_stats events;
 };
 void cluster_state(const struct cluster *cluster, struct cluster_state *ret_state);

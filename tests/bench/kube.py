@@ -145,10 +145,9 @@ def busy(args):
     routes = args.routes or footprint.ROUTES
     with running(args, routes, NAMESPACES) as (gateway, process, _):
         def measure(work):
-            requests = gateway.metric("tidegate_kube_requests_total")
+            before = gateway.requests()
             cores = footprint.used_cores(process, footprint.CPU_S, work)
-            requests = gateway.metric("tidegate_kube_requests_total") - requests
-            return cores, requests / footprint.CPU_S
+            return cores, (gateway.requests() - before) / footprint.CPU_S
 
         gateway.wait_published()
         time.sleep(footprint.SETTLE_S)

@@ -161,6 +161,11 @@ class KubeGateway(Gateway):
 
     # ---- what it says ----
 
+    def requests(self):
+        """All that tidegate has sent to the API server."""
+        return sum(map(self.metric, ("tidegate_kube_requests_total",
+                                     "tidegate_status_requests_total")))
+
     def wait_published(self, writes=1):
         """Returns when so many objects have got a status, and none waits for one."""
         end = time.monotonic() + READY_S
