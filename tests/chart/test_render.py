@@ -43,6 +43,7 @@ EVERYTHING = {
     "extraVolumeMounts": [{"name": "more", "mountPath": "/more"}],
     "extraContainers": [{"name": "beside", "image": "a"}],
     "initContainers": [{"name": "before", "image": "a"}],
+    "metrics": {"dashboard": {"enabled": True}},
     "extraObjects": [m.obj("ConfigMap", "{{ .Release.Name }}-more", api="v1", ns=NAMESPACE)],
 }
 VARIANTS = {
@@ -71,7 +72,9 @@ def test_lint():
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_api_server_takes_it(server, variant):
     text = render(VARIANTS[variant])
-    unlike = [line for line in text.splitlines() if re.search(r"\bnull\b|<no value>|%!", line)]
+    # Of Grafana, the colour below all limits
+    unlike = [line for line in text.splitlines() if re.search(r"\bnull\b|<no value>|%!", line)
+              and '"value": null' not in line]
     assert not unlike
     # As it would be stored: unknown fields, wrong types and values out of range are refused.
     # Objects without a namespace of their own get that of helm's caller.
@@ -100,6 +103,51 @@ def test_monitors():
     selected = made["ServiceMonitor", NAME]["spec"]["selector"]["matchLabels"]
     assert selected.items() <= labels.items()
     assert not selected.items() <= made["Service", NAME]["metadata"]["labels"].items()
+
+
+@pytest.fixture(scope="module")
+def metrics(server, tmp_path_factory):
+    """The names of all that a running tidegate counts."""
+    with contextlib.closing(KubeGate(tmp_path_factory.mktemp("metrics"), server)) as gate:
+        server.apply(m.gateway_class())
+        gate.start()
+        return eventually(lambda: (lambda names: "tidegate_agent_requests_total" in names and
+                                   "tidegate_ready" in names and names)(
+            {key.partition("{")[0] for key in gate.metrics()}))
+
+
+def queries(panels):
+    """(panel, query) of all panels and rows."""
+    for panel in panels:
+        yield from queries(panel.get("panels", []))
+        for target in panel.get("targets", []):
+            yield panel["title"], target["expr"]
+
+
+def test_dashboard(metrics):
+    """Each query asks for something that there is, with the labels that it has."""
+    enabled = {"enabled": True, "namespace": "grafana", "annotations": {"grafana_folder": "edge"}}
+    config = objects({"metrics.dashboard": enabled})["ConfigMap", NAME + "-dashboard"]
+    assert config["metadata"]["namespace"] == "grafana"
+    assert config["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert config["metadata"]["annotations"]["grafana_folder"] == "edge"
+    dashboard = json.loads(config["data"]["tidegate.json"])
+    found = list(queries(dashboard["panels"]))
+    for title, query in found:
+        names = set(re.findall(r"\btidegate_\w+", query))
+        assert names and names <= metrics, title
+        # What is summed up by is a label of a metric, or one of every scrape
+        for label in re.findall(r" by \((\w+)\)", query):
+            assert label in ("pod", "le", "severity", "kind", "reason", "code"), title
+    variables = {each["name"] for each in dashboard["templating"]["list"]}
+    assert set(re.findall(r"\$(\w+)", " ".join(query for _, query in found))) <= \
+        variables | {"__rate_interval"}
+    assert len(found) > 30
+    ids = [panel["id"] for panel in dashboard["panels"]]
+    assert len(set(ids)) == len(ids)
+    places = [tuple(panel["gridPos"].values()) for panel in dashboard["panels"]]
+    assert all(x + w <= 24 for _, w, x, _ in places)
+    assert not [kind for kind, _ in objects() if kind == "ConfigMap"]
 
 
 def test_pods_are_restricted():
@@ -260,7 +308,8 @@ def test_rights_are_enough(server, tmp_path, variant):
     with contextlib.closing(KubeGate(tmp_path, server, "--lease-namespace", NAMESPACE,
                                      *own_options(values))) as gate:
         server.apply(m.gateway_class(), m.tls_secret("pem", ns="one", pem=pem),
-                     m.gateway("gw", m.listener("https", 443, certs=["pem"]), ns="one"))
+                     m.gateway("gw", m.listener("https", 443, certs=["pem"]), ns="one"),
+                     m.route("bad", [m.rule("nobody")], ns="one"))
         gate.log_in({"token": server.kubectl("create", "token", NAME, "-n", NAMESPACE).strip()})
         gate.start()
 
@@ -280,7 +329,13 @@ def test_rights_are_enough(server, tmp_path, variant):
             eventually(lambda: server.kubectl("get", "gateway", "gw", "-n", "one", "-o",
                                               "jsonpath={.status.conditions[*].reason}"
                                               ) == "Accepted AddressNotAssigned")
-            server.kubectl("delete", "gateway", "gw", "-n", "one")
+            eventually(lambda: server.kubectl("get", "httproute", "bad", "-n", "one", "-o",
+                                              "jsonpath={.status.parents[*].conditions[*].reason}"
+                                              ) == "Accepted BackendNotFound")
+            # The second variant finds the Event of the first's object
+            eventually(lambda: "BackendNotFound" in server.kubectl("get", "events", "-n", "one"))
+            assert gate.metrics()["tidegate_events_failures_total"] == 0
+            server.kubectl("delete", "gateway,httproute", "--all", "-n", "one")
             eventually(lambda: not server.kubectl("get", "service", "one--gw", "-n", NAMESPACE,
                                                   "--ignore-not-found"))
             assert not gate.findings()
