@@ -416,6 +416,7 @@ uint64_t engine_update(struct engine *engine, struct changes *changes)
 void engine_stop(struct engine *engine, enum engine_stop how)
 {
 	engine_set_state(engine, ENGINE_STOPPING);
+	engine->operation = OP_NONE; /* a reload whose configuration is still being checked ends here */
 	stop_watchers(engine);
 	runtime_drop(engine->runtime);
 	runtime_drop(engine->master);

@@ -379,7 +379,7 @@ static void on_config_checked(void *user, struct str output, bool success)
 {
 	struct engine *engine = user;
 	if (engine->operation != OP_RELOAD)
-		return; /* HAProxy ended meanwhile and is being started */
+		return; /* HAProxy ended meanwhile and is being started, or we stop */
 	if (!success) {
 		char text[160];
 		size_t alert = 0;
@@ -440,13 +440,21 @@ void engine_reload(struct engine *engine)
 
 /* ---- stop ---- */
 
+/* Finish what is under way (SIGUSR1); leave; be gone. Again and again: a master that executes
+ * itself anew for a reload forgets what it was told before. */
+static void signal_stop(struct engine *engine)
+{
+	int64_t waited_ms = engine_now_ms() - engine->stop_started_ms;
+	process_signal(engine->haproxy, waited_ms < STOP_GRACE_MS     ? SIGUSR1 :
+					waited_ms < 2 * STOP_GRACE_MS ? SIGTERM :
+									SIGKILL);
+}
+
 static void on_stop_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	(void)loop;
 	(void)events;
-	struct engine *engine = timer->data;
-	int64_t waited_ms = engine_now_ms() - engine->stop_started_ms;
-	process_signal(engine->haproxy, waited_ms < 2 * STOP_GRACE_MS ? SIGTERM : SIGKILL);
+	signal_stop(timer->data);
 }
 
 void engine_process_stop(struct engine *engine)
@@ -459,8 +467,8 @@ void engine_process_stop(struct engine *engine)
 		engine_set_state(engine, ENGINE_STOPPED);
 		return;
 	}
-	process_signal(engine->haproxy, SIGUSR1); /* finish what is under way */
-	ev_timer_set(&engine->stop_timer, STOP_GRACE_MS / 1000.0, STOP_GRACE_MS / 1000.0);
+	signal_stop(engine);
+	ev_timer_set(&engine->stop_timer, STOP_REPEAT_MS / 1000.0, STOP_REPEAT_MS / 1000.0);
 	ev_timer_start(engine->loop, &engine->stop_timer);
 }
 

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import threading
 import time
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 import clients
 import manifests as m
 from load import Load
-from tidegate import PATIENCE_S, alive, eventually
+from tidegate import PATIENCE_S, alive, eventually, free_port
 
 HOST = "r.test"
 
@@ -172,7 +173,6 @@ def test_silently_changed_value_is_repaired_within_a_minute(served):
 
 
 def test_certificate_that_was_set_by_hand_is_put_back(served):
-    from tidegate import free_port
     port = free_port()
     served.apply("tls", m.tls_secret("own", "own.test"),
                  m.gateway("tls", m.listener("https", port, certs=["own"])),
@@ -274,7 +274,6 @@ def test_upgrade_in_place(served):
 
 
 def test_orderly_stop_lets_requests_end(served):
-    import threading
     answer = []
 
     def ask():
@@ -286,6 +285,31 @@ def test_orderly_stop_lets_requests_end(served):
     asking.join(PATIENCE_S)
     assert answer and answer[0].origin == "a"
     assert not served.left_over()
+
+
+@pytest.mark.parametrize("delay", [0.15, 0.5, 0.52, 0.54, 0.56, 0.6])
+def test_stop_in_the_middle_of_a_reload(cold_gate, tmp_path, delay):
+    """While the configuration is validated, and while HAProxy's master executes itself anew."""
+    wrapper = tmp_path / "haproxy"
+    wrapper.write_text('#!/bin/sh\n[ "$1" = -c ] && sleep 0.5\nexec %s "$@"\n' %
+                       cold_gate.haproxy)
+    wrapper.chmod(0o755)
+    cold_gate.haproxy = str(wrapper)
+    cold_gate.start()
+    cold_gate.settle()
+    cold_gate.apply("r", m.route("r", [m.rule("a")], hostnames=[HOST]))
+    answer = []
+    asking = threading.Thread(target=lambda: answer.append(
+        cold_gate.get("/?sleep=2000", host=HOST)))
+    asking.start()
+    cold_gate.write("more", m.gateway("more", m.listener("http", free_port())))
+    time.sleep(delay)
+    began = time.monotonic()
+    assert cold_gate.stop() == 0
+    assert time.monotonic() - began < 6, cold_gate.log()
+    asking.join()
+    assert answer[0].origin == "a"
+    assert not cold_gate.left_over()
 
 
 def test_last_good_survives_an_orderly_stop(served):

@@ -49,16 +49,29 @@ GROUPS = {
 }
 
 
-@pytest.fixture
-def ns(server, request):
-    """A namespace of the test's own, gone afterwards with its objects."""
-    name = request.node.name.replace("_", "-")[:60].strip("-")
+@contextlib.contextmanager
+def namespace(server, name):
+    """Gone afterwards with its objects, which nobody else removes here."""
     server.apply(m.namespace(name))
     yield name
     for group, kinds in GROUPS.items():
         for kind in kinds:
             server.kubectl("delete", "--raw", "%s/namespaces/%s/%s" % (group, name, kind))
     server.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def ns(server, request):
+    """A namespace of the test's own."""
+    with namespace(server, request.node.name.replace("_", "-")[:60].strip("-")) as name:
+        yield name
+
+
+@pytest.fixture
+def elsewhere(server):
+    """Another one."""
+    with namespace(server, "elsewhere") as name:
+        yield name
 
 
 @pytest.fixture

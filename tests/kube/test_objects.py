@@ -128,15 +128,14 @@ def test_pages(gate, server, ns):
     assert gate.metrics()["tidegate_kube_lists_total"] >= 8 + 1
 
 
-def test_watch_namespace(server, tmp_path, ns):
-    server.apply(m.namespace("elsewhere"))
+def test_watch_namespace(server, tmp_path, ns, elsewhere):
     with contextlib.closing(KubeGate(tmp_path, server, "--watch-namespace", ns,
                                      "--watch-namespace", "default")) as gate:
         ours = m.listener("http", gate.port)
         server.apply(m.gateway("gw", ours), *[
             m.route("where", [m.rule("a")], ns=where, hostnames=[where + ".test"],
                     parents=[m.parent(namespace="default")])
-            for where in (ns, "elsewhere")])
+            for where in (ns, elsewhere)])
         server.apply(m.grant("all", "default", ns))
         server.kubectl("patch", "httproute", "where", "-n", ns, "--type=json", "-p",
                        '[{"op": "add", "path": "/spec/rules/0/backendRefs/0/namespace",'
@@ -146,7 +145,6 @@ def test_watch_namespace(server, tmp_path, ns):
         assert gate.get("/", host="elsewhere.test").status == 404
         assert gate.metrics()['tidegate_objects{kind="Namespace"}'] == 2
     server.kubectl("delete", "gateway,referencegrant", "--all")
-    server.kubectl("delete", "namespace", "elsewhere", "--wait=false")
 
 
 def names_served(port, sni):
