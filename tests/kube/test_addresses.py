@@ -13,7 +13,7 @@ import pytest
 import manifests as m
 import tidegate
 from apiserver import KubeGate
-from test_status import condition, programmed, stored
+from test_status import condition, stored
 from tidegate import eventually
 
 SELECTOR = {"app.kubernetes.io/name": "tidegate", "app.kubernetes.io/instance": "edge"}
@@ -64,11 +64,22 @@ def assign(server, name, *ingress, ns="default"):
                    "-p", json.dumps({"status": {"loadBalancer": {"ingress": list(ingress)}}}))
 
 
+def gateway_condition(server, kind, name, ns="default"):
+    """Of a Gateway, for its last change."""
+    def check():
+        gateway = stored(server, "gateway", name, ns)
+        found = condition(gateway["status"]["conditions"], kind)
+        assert found["observedGeneration"] == gateway["metadata"]["generation"]
+        return found
+    return eventually(check)
+
+
 def expect_programmed(server, name, status, reason, ns="default"):
     def check():
-        found = programmed(server, name, ns)
-        return (found["status"], found["reason"]) == (status, reason) and found
-    return eventually(check, what="%s %s of %s" % (status, reason, name))
+        found = gateway_condition(server, "Programmed", name, ns)
+        assert (found["status"], found["reason"]) == (status, reason), found
+        return found
+    return eventually(check)
 
 
 def addresses(server, name, ns="default"):
@@ -251,9 +262,7 @@ def test_addresses_of_the_spec(gate, server):
         return service(server, "default--asks")
 
     def accepted():
-        found = programmed(server, "asks")
-        assert found
-        return condition(stored(server, "gateway", "asks")["status"]["conditions"], "Accepted")
+        return gateway_condition(server, "Accepted", "asks")
 
     ip = {"type": "IPAddress"}
     gateway(ip)
