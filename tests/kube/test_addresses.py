@@ -38,6 +38,7 @@ def options(request):
 def gate(server, tmp_path, options):
     with contextlib.closing(KubeGate(tmp_path, server, *options)) as gate:
         yield gate
+        gate.close()
         server.kubectl("delete", "gateways,httproutes", "--all", "-n", "default")
         server.kubectl("delete", "services", "-n", "default", "-l", OURS)
 
