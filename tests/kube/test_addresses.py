@@ -70,7 +70,7 @@ def gateway_condition(server, kind, name, ns="default"):
     def check():
         gateway = stored(server, "gateway", name, ns)
         found = condition(gateway["status"]["conditions"], kind)
-        assert found["observedGeneration"] == gateway["metadata"]["generation"]
+        assert found.get("observedGeneration") == gateway["metadata"]["generation"]
         return found
     return eventually(check)
 
