@@ -318,16 +318,6 @@ static void read_timeouts(const struct node *node, struct http_rule *rule)
 			   "backendRequest must not be longer than request");
 }
 
-static const struct filter *find_filter(const struct filter *filters, size_t count,
-					enum filter_type type)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (filters[i].type == type)
-			return &filters[i];
-	}
-	return NULL;
-}
-
 static bool replaces_prefix(const struct filter *filters, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -386,7 +376,7 @@ static void read_rule(const struct node *node, void *ret_item)
 	rule->filters = decode_filters(node, &rule->filter_count);
 	rule->refs = read_items(node, "backendRefs", &refs, &rule->ref_count);
 	read_timeouts(node, rule);
-	if (rule->ref_count > 0 && find_filter(rule->filters, rule->filter_count, FILTER_REDIRECT))
+	if (rule->ref_count > 0 && filter_find(rule->filters, rule->filter_count, FILTER_REDIRECT))
 		node_error(node, REASON_INVALID,
 			   "a RequestRedirect filter and backendRefs exclude each other: a "
 			   "redirected request has no backend");

@@ -41,6 +41,16 @@ bool meta_label(const struct meta *meta, struct str key, struct str *ret_value)
 	return false;
 }
 
+const struct filter *filter_find(const struct filter *filters, size_t count,
+				 enum filter_type type)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (filters[i].type == type)
+			return &filters[i];
+	}
+	return NULL;
+}
+
 /* The byte at `at` of "namespace/name"; -1 behind its end. */
 static int key_byte(const struct meta *meta, size_t at)
 {

@@ -188,6 +188,10 @@ struct filter {
 	struct str path; /* the replacement */
 };
 
+/* The first of that type; NULL: there is none. */
+const struct filter *filter_find(const struct filter *filters, size_t count,
+				 enum filter_type type);
+
 struct backend_ref {
 	struct str group, kind, ns, name; /* kind "Service" in group "" by default */
 	bool has_port;

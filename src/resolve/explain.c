@@ -399,16 +399,6 @@ static void find_winner(struct explain_result *result)
 
 /* ---- redirects ---- */
 
-static const struct filter *find_filter(const struct filter *filters, size_t count,
-					enum filter_type type)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (filters[i].type == type)
-			return &filters[i];
-	}
-	return NULL;
-}
-
 /* The table of "replace prefix" of the specification. */
 static struct str replace_prefix(struct arena *arena, struct str path, struct str prefix,
 				 struct str replacement)
@@ -511,7 +501,7 @@ static size_t count_servers(const struct explain_world *world, struct str backen
 static void rewrite_target(const struct explain_result *result, struct explain_target *target,
 			   const struct filter *filters, size_t count)
 {
-	const struct filter *rewrite = find_filter(filters, count, FILTER_REWRITE);
+	const struct filter *rewrite = filter_find(filters, count, FILTER_REWRITE);
 	if (!rewrite)
 		return;
 	if (!str_empty(rewrite->hostname))
@@ -525,7 +515,7 @@ static void answer_target(const struct explain_result *result, const struct http
 {
 	const struct backend_ref *ref = target->ref->spec;
 	const struct filter *redirect =
-		find_filter(ref->filters, ref->filter_count, FILTER_REDIRECT);
+		filter_find(ref->filters, ref->filter_count, FILTER_REDIRECT);
 	if (target->ref->state != REF_OK) {
 		target->status = 500;
 	} else if (redirect) {
@@ -601,7 +591,7 @@ static void set_outcome(const struct explain_world *world, struct explain_result
 	}
 	const struct rule_view *rule = &result->winner->route->rules[result->winner->rule];
 	const struct filter *redirect =
-		find_filter(rule->spec->filters, rule->spec->filter_count, FILTER_REDIRECT);
+		filter_find(rule->spec->filters, rule->spec->filter_count, FILTER_REDIRECT);
 	result->outcome.rule = rule->name;
 	if (rule->broken)
 		set_status(result, 500, STR("500: the rule cannot be honoured; see the findings of "
