@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """./quickstart as a newcomer meets it: every command that it prints does what it says."""
+import glob
 import os
 import re
 import signal
@@ -72,6 +73,34 @@ def test_every_printed_command_works(shown):
     eventually(lambda: canaries(shown) == {"canary"})
     for command in commands(shown, "tidectl .*(status|explain|timeline)"):
         assert sh(command).strip()
+
+
+def documented():
+    """[(page, command, output)] of the pages that follow the quickstart, without what differs
+    from one run to the next."""
+    found = []
+    for page in sorted(glob.glob(os.path.join(TOP, "docs/*.md"))):
+        with open(page, encoding="utf-8") as text:
+            blocks = [block for language, block in re.findall(
+                r"^```(\w*)\n(.*?)^```", text.read(), re.M | re.S) if not language]
+        for command, output in re.findall(r"^\$ tidectl (.*)\n((?:[^$\n].*\n|\n)*)",
+                                          "".join(blocks), re.M):
+            if re.match("maps|explain|diff|weights", command) and "\n...\n" not in output:
+                found.append((os.path.basename(page), command, output.rstrip("\n")))
+    # A split that nothing refers to any more stays for a while.
+    return sorted(found, key=lambda one: one[1].startswith("weights"))
+
+
+def test_documented_output(shown):
+    assert len(documented()) > 8
+    tidectl = commands(shown, "tidectl .*status")[0].rsplit(" ", 1)[0]
+    for page, command, output in documented():
+        command = command.replace("8080", str(shown.ports[0]))
+        output = output.replace("8080", str(shown.ports[0]))
+        lines = sh("%s %s" % (tidectl, command)).rstrip("\n")
+        assert lines == output, (page, command)
+        if command.startswith("weights"):
+            sh("%s weights shop --clear" % tidectl)
 
 
 def test_ctrl_c_cleans_up(shown):
