@@ -287,12 +287,12 @@ def test_orderly_stop_lets_requests_end(served):
     assert not served.left_over()
 
 
-@pytest.mark.parametrize("delay", [0.15, 0.5, 0.52, 0.54, 0.56, 0.6])
-def test_stop_in_the_middle_of_a_reload(cold_gate, tmp_path, delay):
+@pytest.mark.parametrize("slow, delay", [("-c", 0.15), ("-W", 0.3), ("-W", 0.5), ("-W", 0.7)])
+def test_stop_in_the_middle_of_a_reload(cold_gate, tmp_path, slow, delay):
     """While the configuration is validated, and while HAProxy's master executes itself anew."""
     wrapper = tmp_path / "haproxy"
-    wrapper.write_text('#!/bin/sh\n[ "$1" = -c ] && sleep 0.5\nexec %s "$@"\n' %
-                       cold_gate.haproxy)
+    wrapper.write_text('#!/bin/bash\n[ "$1" = %s ] && sleep 0.5\nexec -a "$0" %s "$@"\n' % (
+        slow, cold_gate.haproxy))
     wrapper.chmod(0o755)
     cold_gate.haproxy = str(wrapper)
     cold_gate.start()
