@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """tidectl against a running Tidegate: every verb, for people and for programs."""
 import json
+import os
 import re
 
 import pytest
 import yaml
 
 import manifests as m
-from tidegate import Tidegate, eventually
+from tidegate import TOP, Tidegate, eventually
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +156,6 @@ def test_weights_are_overridden_until_cleared(told):
     ["drain", "nobody"], ["explain", "GET", "::"], ["log-level", "loud"], ["nonsense"]],
     ids=" ".join)
 def test_wrong_question(told, args):
-    import os
     import subprocess
     import tidegate
     done = subprocess.run([os.path.join(tidegate.BUILD, "tidectl"), "--run-dir", told.run_dir,
@@ -166,7 +166,6 @@ def test_wrong_question(told, args):
 
 
 def test_tidectl_without_a_tidegate(tmp_path):
-    import os
     import subprocess
     import tidegate
     done = subprocess.run([os.path.join(tidegate.BUILD, "tidectl"), "--run-dir", str(tmp_path),
@@ -208,7 +207,6 @@ def test_maps_names_and_contents(told):
 
 
 def test_control_socket_is_for_its_owner_alone(told):
-    import os
     import stat
     mode = os.stat(told.run_dir + "/control.sock").st_mode
     assert stat.S_ISSOCK(mode) and not mode & 0o007
@@ -230,6 +228,10 @@ def test_metrics_are_prometheus_text(told):
     values = told.metrics()
     assert any(name.startswith("tidegate_objects") for name in values)
     assert any(name.startswith("tidegate_build_info") for name in values)
+    with open(os.path.join(TOP, "docs/operations.md"), encoding="utf-8") as page:
+        documented = set(re.findall(r"`(tidegate_[a-z_]+)", page.read()))
+    assert len(documented) > 8
+    assert documented <= set(re.findall(r"^# TYPE (\S+)", body, re.M))
 
 
 def test_metrics_on_tcp_when_asked(tmp_path, origins):
