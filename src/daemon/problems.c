@@ -42,6 +42,22 @@ static void tell_finding(struct events *events, const struct finding *finding)
 	sb_fini(&note);
 }
 
+/* What is known of a Gateway by its conditions alone. */
+static void tell_gateway(struct events *events, const struct gateway_view *gateway,
+			 const char *failing)
+{
+	const struct meta *meta = &gateway->object->meta;
+	const struct condition *programmed = conditions_get(&gateway->conditions, "Programmed");
+	if (*failing)
+		events_add(events, KIND_GATEWAY, meta->ns, meta->name, STR("HAProxyFailed"),
+			   str_of(failing));
+	/* Another address than is asked for; that there is none yet takes its time with every new one. */
+	if (programmed && gateway->address_count > 0 &&
+	    strcmp(programmed->reason, "AddressNotUsable") == 0)
+		events_add(events, KIND_GATEWAY, meta->ns, meta->name, str_of(programmed->reason),
+			   programmed->message);
+}
+
 void problems_tell(struct events *events, const struct app *app, const struct findings *findings,
 		   const char *failing)
 {
@@ -52,10 +68,7 @@ void problems_tell(struct events *events, const struct app *app, const struct fi
 		if (needs_somebody(finding) && is_ours(app, finding))
 			tell_finding(events, finding);
 	}
-	for (size_t i = 0; *failing && i < view->gateway_count; i++) {
-		const struct meta *meta = &view->gateways[i].object->meta;
-		events_add(events, KIND_GATEWAY, meta->ns, meta->name, STR("HAProxyFailed"),
-			   str_of(failing));
-	}
+	for (size_t i = 0; i < view->gateway_count; i++)
+		tell_gateway(events, &view->gateways[i], failing);
 	events_end(events);
 }

@@ -279,6 +279,8 @@ def test_addresses_of_the_spec(gate, server):
     gateway(dict(ip, value="192.0.2.10"))
     eventually(lambda: made()["spec"].get("loadBalancerIP") == "192.0.2.10")
     expect_programmed(server, "asks", "False", "AddressNotUsable")
+    eventually(lambda: "AddressNotUsable" in server.kubectl("describe", "gateway", "asks").partition(
+        "Events:")[2])
     assert accepted()["status"] == "True"
     # ... until it has
     assign(server, "default--asks", {"ip": "192.0.2.10"})
