@@ -30,8 +30,9 @@ def say(text, *values):
 class Part(NamedTuple):
     """A program (`package`), or files (`directory` of the module)."""
     module: str             # below modules/
-    package: str            # of a program, or the Go module that has the files
+    package: str            # of a program, or the Go module that has the files or the tests
     directory: str = ""     # what is copied out of it
+    ours: str = ""          # "build" or "test": our own module, in which the package is, is built
     tags: str = ""
     versions: tuple = ()    # variables that hold the version
     minutes: int = 1        # of one slow core, when nothing is cached
@@ -65,8 +66,10 @@ PARTS = {
     "ctr": containerd("ctr"),
     "helm": Part("helm", "helm.sh/helm/v4/cmd/helm", minutes=4,
                  versions=("helm.sh/helm/v4/internal/version.version",)),
-    "coredns": Part("coredns", "github.com/coredns/coredns", minutes=4),
+    "coredns": Part("coredns", "github.com/coredns/coredns", ours="build", minutes=2),
     "echo-basic": Part("gateway-api", "sigs.k8s.io/gateway-api/conformance/echo-basic"),
+    "conformance": Part("conformance", "sigs.k8s.io/gateway-api/conformance", ours="test",
+                        minutes=4),
     "metallb": Part("metallb", "go.universe.tf/metallb/controller"),
     "metallb-crds": Part("metallb", "go.universe.tf/metallb", directory="config/crd/bases"),
     "gateway-api-crds": Part("gateway-api", "sigs.k8s.io/gateway-api", directory="config/crd"),
@@ -155,8 +158,9 @@ def run_go(arguments, part, log):
 
 def make_program(name, part, target, log):
     os.makedirs(target)
-    run_go(["build", "-p", "2", "-tags", part.tags, "-ldflags", link_flags(part),
-            "-o", os.path.join(target, name), part.package], part, log)
+    verb = ["test", "-c"] if part.ours == "test" else ["build"]
+    run_go(verb + ["-p", "2", "-tags", part.tags, "-ldflags", link_flags(part),
+                   "-o", os.path.join(target, name), "." if part.ours else part.package], part, log)
 
 
 def make_directory(part, target, log):

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package conformance is the Gateway API's own conformance suite, as it is: ./run builds it and
+// Package conformance is the Gateway API's own conformance suite, as it is: tests/conformance/run
 // says what it runs against.
 package conformance
 
