@@ -86,17 +86,13 @@ static void answer_reload_reasons(struct call *call)
 {
 	static const struct report_column columns[] = { { "count", "RELOADS", TABLE_RIGHT },
 							{ "reason", "REASON", TABLE_LEFT } };
-	enum { MAX_REASONS = 256 };
-	struct str *reasons = arena_array(call_arena(call), MAX_REASONS, sizeof(*reasons));
-	uint64_t *counts = arena_array(call_arena(call), MAX_REASONS, sizeof(*counts));
-	size_t count =
-		engine_reload_reasons(call_app(call)->engine, reasons, counts, MAX_REASONS);
+	const struct reasons *reasons = engine_reload_reasons(call_app(call)->engine);
 	struct report report;
 	report_init(&report, columns, 2, call_format(call), call_colours(call), call_body(call));
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < reasons->count; i++) {
 		report_row(&report);
-		report_int(&report, (int64_t)counts[i]);
-		report_str(&report, reasons[i], TABLE_PLAIN);
+		report_int(&report, (int64_t)reasons->items[i].count);
+		report_str(&report, str_of(reasons->items[i].text), TABLE_PLAIN);
 	}
 	report_finish(&report, "No reloads.");
 	call_done(call, CALL_OK);

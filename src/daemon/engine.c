@@ -549,15 +549,9 @@ struct str engine_agent_stats(const struct engine *engine)
 	return sb_str(&engine->agent_text);
 }
 
-size_t engine_reload_reasons(const struct engine *engine, struct str *ret_reasons,
-			     uint64_t *ret_counts, size_t max)
+const struct reasons *engine_reload_reasons(const struct engine *engine)
 {
-	size_t count = engine->reason_count < max ? engine->reason_count : max;
-	for (size_t i = 0; i < count; i++) {
-		ret_reasons[i] = str_of(engine->reasons[i].text);
-		ret_counts[i] = engine->reasons[i].count;
-	}
-	return count;
+	return &engine->reasons;
 }
 
 size_t engine_events(const struct engine *engine, struct engine_event *ret_events, size_t max)

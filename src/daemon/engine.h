@@ -14,6 +14,7 @@
  * Everything here runs in one libev loop; nothing blocks; files are written by one thread. */
 #pragma once
 
+#include "daemon/reasons.h"
 #include "haproxy/caps.h"
 #include "plan/plan.h"
 
@@ -123,9 +124,8 @@ void engine_stats(const struct engine *engine, struct engine_stats *ret_stats);
  * when it has not answered. Valid until the loop runs again. */
 struct str engine_agent_stats(const struct engine *engine);
 
-/* Counted reload reasons: text -> count, in first-seen order. */
-size_t engine_reload_reasons(const struct engine *engine, struct str *ret_reasons,
-			     uint64_t *ret_counts, size_t max);
+/* Why HAProxy was reloaded; changes with the next reload. */
+const struct reasons *engine_reload_reasons(const struct engine *engine);
 
 /* The last events, newest first. */
 size_t engine_events(const struct engine *engine, struct engine_event *ret_events, size_t max);

@@ -21,7 +21,6 @@
 
 enum {
 	MAX_EVENTS = 256,
-	MAX_RELOAD_REASONS = 64,
 	COMMAND_TIMEOUT_MS = 5000,
 	AGENT_TIMEOUT_MS = 2000,
 	AGENT_MISSES = 2,              /* so many time-outs in a row: it hangs */
@@ -88,7 +87,7 @@ struct engine {
 	uint64_t sequence, sequence_applied, sequence_sent;
 	size_t change_count;       /* of the operation */
 	bool reload_wanted;
-	char reload_reason[160];
+	char reload_reason[REASON_BYTES];
 	int64_t reload_not_before_ms;
 	/* The last-good plan may be a moment older than the HAProxy that was found running:
 	 * nothing is taken back before the first update, or this time. 0: not holding. */
@@ -121,11 +120,7 @@ struct engine {
 
 	struct engine_event events[MAX_EVENTS];
 	size_t event_count; /* ever */
-	struct {
-		char text[160];
-		uint64_t count;
-	} reasons[MAX_RELOAD_REASONS];
-	size_t reason_count;
+	struct reasons reasons;
 	struct engine_stats stats;
 };
 

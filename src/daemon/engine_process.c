@@ -414,27 +414,12 @@ static void on_worker_known(void *user, struct str reply, const struct error *fa
 	arena_free(arena);
 }
 
-static void count_reason(struct engine *engine, const char *text)
-{
-	for (size_t i = 0; i < engine->reason_count; i++) {
-		if (strcmp(engine->reasons[i].text, text) == 0) {
-			engine->reasons[i].count++;
-			return;
-		}
-	}
-	if (engine->reason_count < MAX_RELOAD_REASONS) {
-		snprintf(engine->reasons[engine->reason_count].text,
-			 sizeof(engine->reasons[0].text), "%s", text);
-		engine->reasons[engine->reason_count++].count = 1;
-	}
-}
-
 void engine_reload(struct engine *engine)
 {
 	engine->operation = OP_RELOAD;
 	engine->reload_wanted = false;
 	engine->stats.reloads++;
-	count_reason(engine, engine->reload_reason);
+	reasons_add(&engine->reasons, engine->reload_reason);
 	runtime_send(engine->runtime, STR("show info\n"), REPLY_BYTES, on_worker_known, engine);
 }
 

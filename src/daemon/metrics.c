@@ -3,8 +3,6 @@
 
 #include "daemon/app.h"
 
-enum { MAX_RELOAD_REASONS = 64 };
-
 static void head(struct sb *out, const char *name, const char *type, const char *help)
 {
 	sb_addf(out, "# HELP tidegate_%s %s\n# TYPE tidegate_%s %s\n", name, help, name, type);
@@ -74,16 +72,14 @@ static void engine_metrics(const struct app *app, struct sb *out)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		number(out, rows[i].name, rows[i].type, rows[i].help, rows[i].value);
 
-	struct str reasons[MAX_RELOAD_REASONS];
-	uint64_t counts[MAX_RELOAD_REASONS];
-	size_t count = engine_reload_reasons(app->engine, reasons, counts, MAX_RELOAD_REASONS);
+	const struct reasons *reasons = engine_reload_reasons(app->engine);
 	head(out, "reloads_total", "counter", "Reloads of HAProxy by reason.");
-	if (count == 0)
+	if (reasons->count == 0)
 		sb_adds(out, "tidegate_reloads_total{reason=\"\"} 0\n");
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < reasons->count; i++) {
 		sb_adds(out, "tidegate_reloads_total{reason=\"");
-		label(out, reasons[i]);
-		sb_addf(out, "\"} %llu\n", (unsigned long long)counts[i]);
+		label(out, str_of(reasons->items[i].text));
+		sb_addf(out, "\"} %llu\n", (unsigned long long)reasons->items[i].count);
 	}
 }
 
