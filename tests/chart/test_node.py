@@ -4,83 +4,31 @@ tests/cluster/up --crds. The image is built here; HAPROXY_VERSION says with whic
 import contextlib
 import json
 import os
+import re
 import subprocess
+import tempfile
 
 import pytest
+import yaml
 
-import cluster
-from chart import CHART, HERE, NAME, NAMESPACE, RELEASE, Refused, helm, options
+from chart import HERE, NAME, NAMESPACE, RELEASE, helm
 import clients
 from load import Load
 import node as machine
 import parts
-from tidegate import BUILD, eventually
+from release import OUR_KIND, PATIENCE_S, Release
+from tidegate import BUILD, TOP, eventually
 
 HAPROXY = os.environ.get("HAPROXY_VERSION", "2.6")
-IMAGE = {"image.repository": "tidegate.test/tidegate", "image.tag": HAPROXY,
-         "drainSeconds": 3}
-PATIENCE_S = 120
-
-
-class Node:
-    """The cluster, and our release in it."""
-
-    def __init__(self):
-        self.cluster = cluster.of_arguments(None)
-        assert self.cluster.processes.pid("kubelet"), "no node is up: tests/cluster/up --crds"
-        self.tool("load-image", subprocess.run(
-            [os.path.join(HERE, "../image/build"), HAPROXY], check=True, timeout=900,
-            stdout=subprocess.PIPE, universal_newlines=True).stdout.strip())
-        self.tool("load-image", "--binary", parts.build("echo-basic"), "tidegate.test/echo:1")
-
-    def tool(self, name, *words):
-        subprocess.run([os.path.join(HERE, "../cluster", name), *words], check=True, timeout=300,
-                       stdout=subprocess.DEVNULL)
-
-    def kubectl(self, *words):
-        return subprocess.run(
-            [parts.build("kubectl"), "--kubeconfig", self.cluster.kubeconfig, *words],
-            check=True, timeout=2 * PATIENCE_S, stdout=subprocess.PIPE,
-            universal_newlines=True).stdout.strip()
-
-    def helm(self, *words):
-        return helm(*words, "--namespace", NAMESPACE, kubeconfig=self.cluster.kubeconfig)
-
-    def install(self, **values):
-        """Or upgrades: what the release is from now on."""
-        return self.helm("upgrade", "--install", RELEASE, CHART, "--create-namespace", "--wait",
-                         "--timeout", "%ds" % PATIENCE_S, *options(dict(IMAGE, **values)))
-
-    def uninstall(self):
-        with contextlib.suppress(Refused):
-            self.helm("uninstall", RELEASE, "--wait", "--ignore-not-found")
-        self.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
-
-    def rolled_out(self, what="deployment/" + NAME):
-        self.kubectl("-n", NAMESPACE, "rollout", "status", what, "--timeout=%ds" % PATIENCE_S)
-
-    def pods(self):
-        listed = json.loads(self.kubectl(
-            "-n", NAMESPACE, "get", "pods", "-l", "app.kubernetes.io/instance=" + RELEASE,
-            "-o", "json"))
-        return {pod["metadata"]["name"]: pod for pod in listed["items"]}
-
-    def address(self):
-        """Of the Gateway's Service, as its load balancer has it."""
-        return eventually(lambda: self.kubectl(
-            "-n", NAMESPACE, "get", "services", "-l",
-            "gateway.networking.k8s.io/gateway-name=web", "-o",
-            "jsonpath={.items[*].status.loadBalancer.ingress[0].ip}"),
-            what="a load balancer's address")
-
-    def tidectl(self, *words):
-        return self.kubectl("-n", NAMESPACE, "exec", "deployment/" + NAME, "--", "tidectl", *words)
+QUICK = {"drainSeconds": 3}
 
 
 @pytest.fixture(scope="module")
 def node():
     """With a Gateway, a route and two Pods behind it, and no release."""
-    node = Node()
+    node = Release(HAPROXY)
+    node.build()
+    node.tool("load-image", "--binary", parts.build("echo-basic"), "tidegate.test/echo:1")
     node.uninstall()
     node.kubectl("apply", "-f", os.path.join(HERE, "../cluster/echo.yaml"))
     node.kubectl("apply", "-f", os.path.join(HERE, "web.yaml"))
@@ -92,8 +40,8 @@ def node():
 
 @pytest.fixture
 def release(node):
-    node.install()
-    yield node
+    node.install(**QUICK)
+    return node
 
 
 def get(address, target="/"):
@@ -120,6 +68,37 @@ def test_next_commands(release):
                     "deployment/%s -- tidectl status" % NAME):
         assert command in notes, notes
     assert "Phase:          Succeeded" in release.helm("test", RELEASE)
+
+
+def printed(page):
+    """The commands of a page that are for a cluster with the Gateway API's definitions."""
+    with open(os.path.join(TOP, "docs", page), encoding="utf-8") as source:
+        text = source.read().replace("\\\n", " ")
+    commands = re.findall(r"^    \$ ((?:helm|kubectl) .*)$", text, re.MULTILINE)
+    return [command for command in commands if "https://" not in command]
+
+
+def test_install_page(node, tmp_path):
+    """Every command does what the page says; only the registry is ours."""
+    node.uninstall()
+    os.symlink(os.path.join(TOP, "helm"), tmp_path / "helm")
+    path = ":".join(os.path.dirname(parts.build(name)) for name in ("helm", "kubectl"))
+    try:
+        for command in printed("install-kubernetes.md"):
+            command = command.replace(
+                "image.repository=registry.example.com/tidegate",
+                "image.repository=tidegate.test/tidegate,image.tag=" + HAPROXY)
+            done = subprocess.run(
+                command, shell=True, cwd=tmp_path, timeout=300, stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True,
+                env=dict(os.environ, KUBECONFIG=node.cluster.kubeconfig,
+                         PATH=path + ":" + os.environ["PATH"]))
+            assert done.returncode == 0, (command, done.stdout)
+        assert (tmp_path / "tidegate.yaml").stat().st_size > 10000
+    finally:
+        helm("uninstall", "edge", "--wait", "--ignore-not-found", "--namespace", "edge",
+             kubeconfig=node.cluster.kubeconfig)
+        node.kubectl("delete", "--ignore-not-found", "namespace/edge", OUR_KIND)
 
 
 def test_traffic(release):
@@ -160,44 +139,90 @@ def test_rollout_restart(release):
         release.rolled_out()
         eventually(lambda: not before & set(release.pods()), timeout=60, what="new pods only")
     running.verify()
-    print("requests:", running.count)
 
 
 def test_scale(release):
     address = release.address()
     expect_pods(address)
     with load(address) as running:
-        for count in (3, 1):
+        for count in (3, 1, 2):
             release.kubectl("-n", NAMESPACE, "scale", "--replicas=%d" % count,
                             "deployment/" + NAME)
             release.rolled_out()
             eventually(lambda: len(release.pods()) == count, timeout=60)
     running.verify()
-    print("requests:", running.count)
 
 
-def test_haproxy_killed(release):
-    """It is back at once, in the same container."""
+def test_upgrade(release):
+    """To other values, which are other pods."""
     address = release.address()
-    release.kubectl("-n", NAMESPACE, "scale", "--replicas=1", "deployment/" + NAME)
-    eventually(lambda: len(release.pods()) == 1, timeout=60)
-    release.kubectl("-n", NAMESPACE, "exec", "deployment/" + NAME, "--", "bash", "-c",
-                    'kill -KILL $(< /run/tidegate/haproxy.pid)')
     expect_pods(address)
-    (pod,) = release.pods().values()
+    before = set(release.pods())
+    with load(address) as running:
+        release.install(**QUICK, logLevel="debug", podLabels={"team": "edge"})
+        eventually(lambda: len(release.pods()) == 2, timeout=60, what="the end of the old pods")
+    running.verify()
+    assert not before & set(release.pods())
+    assert all(pod["metadata"]["labels"]["team"] == "edge" for pod in release.pods().values())
+
+
+def holder(release):
+    return release.kubectl("-n", NAMESPACE, "get", "lease", NAME, "-o",
+                           "jsonpath={.spec.holderIdentity}")
+
+
+def kill(release, pod):
+    """Its container, without a word."""
+    container = pod["status"]["containerStatuses"][0]["containerID"].rpartition("/")[2]
+    machine.ctr(release.cluster, "tasks", "kill", "--signal", "SIGKILL", container)
+
+
+def test_leader_killed(release):
+    """Another leads, and status is written."""
+    eventually(lambda: holder(release) in release.pods(), timeout=60, what="a leader")
+    leader = holder(release)
+    pod = release.pods()[leader]
+    # So that it does not come back under its name: the Lease would be its own.
+    release.kubectl("-n", NAMESPACE, "delete", "pod", leader, "--wait=false")
+    kill(release, pod)
+    expect_pods(release.address())
+    eventually(lambda: holder(release) not in ("", leader), timeout=60, what="another leader")
+    release.kubectl("-n", "check", "patch", "httproute", "web", "--type=merge", "-p",
+                    '{"spec": {"hostnames": ["web.test"]}}')
+    try:
+        generation = release.kubectl("-n", "check", "get", "httproute", "web", "-o",
+                                     "jsonpath={.metadata.generation}")
+        release.kubectl("-n", "check", "wait", "httproute", "web", "--timeout=30s",
+                        "--for=jsonpath={.status.parents[0].conditions[0].observedGeneration}=" +
+                        generation)
+    finally:
+        release.kubectl("-n", "check", "patch", "httproute", "web", "--type=json", "-p",
+                        '[{"op": "remove", "path": "/spec/hostnames"}]')
+    release.rolled_out()
+
+
+def test_haproxy_killed(node):
+    """It is back at once, in the same container."""
+    node.install(**QUICK, replicas=1)
+    address = node.address()
+    eventually(lambda: len(node.pods()) == 1, timeout=60)
+    expect_pods(address)
+    node.kubectl("-n", NAMESPACE, "exec", "deployment/" + NAME, "--", "bash", "-c",
+                 'kill -KILL $(< /run/tidegate/haproxy.pid)')
+    expect_pods(address)
+    (pod,) = node.pods().values()
     assert pod["status"]["containerStatuses"][0]["restartCount"] == 0
 
 
-def test_container_killed(release):
+def test_container_killed(node):
     """It serves again from the last good plan."""
-    address = release.address()
-    release.kubectl("-n", NAMESPACE, "scale", "--replicas=1", "deployment/" + NAME)
-    eventually(lambda: len(release.pods()) == 1, timeout=60)
+    node.install(**QUICK, replicas=1)
+    address = node.address()
+    eventually(lambda: len(node.pods()) == 1, timeout=60)
     expect_pods(address)
-    (pod,) = release.pods().values()
-    container = pod["status"]["containerStatuses"][0]["containerID"].rpartition("/")[2]
-    machine.ctr(release.cluster, "tasks", "kill", "--signal", "SIGKILL", container)
-    eventually(lambda: [each for each in release.pods().values() if
+    (pod,) = node.pods().values()
+    kill(node, pod)
+    eventually(lambda: [each for each in node.pods().values() if
                         each["status"]["containerStatuses"][0]["restartCount"] == 1], timeout=60)
     expect_pods(address)
 
@@ -212,7 +237,7 @@ def test_containerd_restarted(release):
 
 
 def test_network_of_the_node(node):
-    node.install(hostNetwork=True, kind="DaemonSet")
+    node.install(**QUICK, hostNetwork=True, kind="DaemonSet")
     expect_pods("198.18.0.1")
     first = set(node.pods())
     node.kubectl("-n", NAMESPACE, "rollout", "restart", "daemonset/" + NAME)
@@ -221,9 +246,33 @@ def test_network_of_the_node(node):
     expect_pods("198.18.0.1")
 
 
+def test_kind_forbidden(release):
+    """All works but that kind, also at a start, and the operator is told what to grant."""
+    role = json.loads(release.kubectl("get", "clusterrole", NAME, "-o", "json"))
+    rules = [rule for rule in role["rules"] if "backends" not in rule["resources"]]
+    assert len(rules) == len(role["rules"]) - 1
+    apply_as_helm(release, {"apiVersion": role["apiVersion"], "kind": role["kind"],
+                            "metadata": {"name": NAME, "labels": role["metadata"]["labels"]},
+                            "rules": rules})
+    release.kubectl("-n", NAMESPACE, "rollout", "restart", "deployment/" + NAME)
+    release.rolled_out()
+    expect_pods(release.address())
+    found = json.loads(release.tidectl("findings", "-o", "json"))
+    assert [(each["kind"], each["reason"]) for each in found] == [("Backend", "Forbidden")], found
+    assert "backends" in found[0]["text"]
+
+
+def apply_as_helm(release, *objects):
+    """As if the chart had them, so that its next upgrade sets them right."""
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as out:
+        yaml.safe_dump_all(objects, out)
+        out.flush()
+        release.kubectl("apply", "--server-side", "--field-manager=helm", "-f", out.name)
+
+
 def test_namespaces(node):
     """With rights in one namespace alone."""
-    node.install(watchNamespaces=["check"])
+    node.install(**QUICK, watchNamespaces=["check"])
     expect_pods(node.address())
     assert "No findings" in node.tidectl("findings")
 
@@ -237,10 +286,9 @@ def test_uninstall(node):
         return sorted(name for name in found + leases
                       if not name.startswith(("endpoint", "pod.metrics")))
 
-    node.install()
+    node.install(**QUICK)
     assert "deployment.apps/" + NAME in leftovers()
     node.helm("uninstall", RELEASE, "--wait")
-    crd = ["customresourcedefinition.apiextensions.k8s.io/backends.tidegate.io"]
-    eventually(lambda: leftovers() == crd, timeout=60)
+    eventually(lambda: leftovers() == [OUR_KIND], timeout=60)
     # What stayed is taken over again.
-    node.install()
+    node.install(**QUICK)
