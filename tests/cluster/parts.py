@@ -68,6 +68,8 @@ PARTS = {
                  versions=("helm.sh/helm/v4/internal/version.version",)),
     "coredns": Part("coredns", "github.com/coredns/coredns", ours="build", minutes=2),
     "echo-basic": Part("gateway-api", "sigs.k8s.io/gateway-api/conformance/echo-basic"),
+    "conformance-files": Part("gateway-api", "sigs.k8s.io/gateway-api/conformance",
+                              directory="."),
     "conformance": Part("conformance", "sigs.k8s.io/gateway-api/conformance", ours="test",
                         minutes=4),
     "metallb": Part("metallb", "go.universe.tf/metallb/controller"),
