@@ -4,6 +4,7 @@
  *
  *   inotify ──► dirty paths, or a scan ──► (2 ms of silence) ──► read, digest ──► catalog
  *
+ * What came together is read over as many turns of the loop as it takes, and delivered together.
  * A file whose state is not final (gone for less than GONE_MS, broken for less than BROKEN_MS,
  * being written in place) is `unsettled` and looked at again by the same timer. */
 #include "source/files.h"
@@ -28,6 +29,7 @@ enum {
 	GONE_MS = 50,     /* a file that vanishes and comes back within it never left */
 	BROKEN_MS = 300,  /* a file that cannot be parsed for this long is a finding */
 	FRESH_MS = 100,   /* written in place so lately that the writer may not be done */
+	TURN_MS = 50,     /* of reading, before the loop may do something else */
 	POLL_MS = 2000,   /* between scans when the system has no inotify watches left, and
 			   * between looks at a file that cannot be read */
 };
@@ -69,6 +71,7 @@ struct files_source {
 	struct map *files;     /* path -> struct tracked */
 	struct map *unsettled; /* likewise, some of them */
 	struct map *dirty;     /* paths to read; value: the map itself */
+	struct map *batch;     /* those being read, over as many turns as they take; NULL: none */
 	struct request *requests; /* files_source_redeliver() */
 	size_t request_count, request_capacity;
 	bool scan_wanted, force, news;
@@ -353,6 +356,12 @@ static bool is_fresh(const struct tracked *file, const struct stat *st)
 	return age_ms >= 0 && age_ms < FRESH_MS;
 }
 
+static void make_dirty(struct files_source *source, const char *path)
+{
+	map_put(source->dirty, str_of(path), source->dirty);
+}
+
+/* The first scan reads at once: nothing waits for us yet. */
 static void scan_file(void *user, const char *path, const struct stat *st)
 {
 	struct files_source *source = user;
@@ -367,7 +376,10 @@ static void scan_file(void *user, const char *path, const struct stat *st)
 		unsettle(source, file);
 		return;
 	}
-	load(source, file);
+	if (source->stats.complete)
+		make_dirty(source, path);
+	else
+		load(source, file);
 }
 
 static void scan_problem(void *user, const char *path, bool named, const char *text)
@@ -474,13 +486,24 @@ static void visit_unsettled(struct files_source *source)
 	map_free(files, NULL);
 }
 
-static void visit_dirty(struct files_source *source)
+/* False when some are left for another turn: what came together is delivered together. */
+static bool visit_dirty(struct files_source *source)
 {
-	struct map *paths = source->dirty;
-	source->dirty = map_new();
-	for (struct map_entry *e = map_first(paths); e; e = map_next(e))
-		load(source, track(source, map_key(e).p));
-	map_free(paths, NULL);
+	int64_t until = now_ms() + TURN_MS;
+	if (!source->batch) {
+		source->batch = source->dirty;
+		source->dirty = map_new();
+	}
+	for (struct map_entry *e; (e = map_first(source->batch));) {
+		if (source->loop && now_ms() >= until)
+			return false;
+		struct tracked *file = track(source, map_key(e).p);
+		map_del(source->batch, map_key(e));
+		load(source, file);
+	}
+	map_free(source->batch, NULL);
+	source->batch = NULL;
+	return true;
 }
 
 static bool serve_requests(struct files_source *source)
@@ -507,13 +530,18 @@ static void process(struct files_source *source)
 		source->scan_wanted = false;
 		scan(source);
 	}
-	visit_dirty(source);
+	if (!visit_dirty(source)) {
+		arm(source, now_ms());
+		return;
+	}
 	bool changed = catalog_flush(source->catalog);
 	changed |= serve_requests(source);
 	source->stats.complete = true;
 	if (changed || source->news || first)
 		source->sink.settled(source->sink.user);
 	source->news = false;
+	if (map_count(source->dirty))
+		arm(source, now_ms());
 	rearm(source);
 }
 
@@ -525,8 +553,7 @@ static void on_timer(struct ev_loop *loop, struct ev_timer *timer, int revents)
 
 static void on_changed(void *user, const char *path)
 {
-	struct files_source *source = user;
-	map_put(source->dirty, str_of(path), source->dirty);
+	make_dirty(user, path);
 }
 
 /* Acts QUIET_MS after the last event, at most PATIENCE_MS after the first. */
@@ -587,6 +614,7 @@ void files_source_free(struct files_source *source)
 	map_free(source->files, tracked_free);
 	map_free(source->unsettled, NULL);
 	map_free(source->dirty, NULL);
+	map_free(source->batch, NULL);
 	for (size_t i = 0; i < source->request_count; i++) {
 		free(source->requests[i].ns);
 		free(source->requests[i].name);
