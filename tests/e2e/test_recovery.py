@@ -190,14 +190,30 @@ def test_certificate_that_was_set_by_hand_is_put_back(served):
 
 
 def test_drain_of_an_operator_is_not_drift(served):
+    """It outlives a read-back, a new worker and a restart of ours, and can be seen."""
     rows = served.ctl("backends").splitlines()
     name = next(word for row in rows for word in row.split() if word.startswith("default:a"))
+
+    def is_drained():
+        return served.get(host=HOST).status == 503
     served.ctl("drain", name)
-    eventually(lambda: served.get(host=HOST).status == 503, timeout=5)
+    eventually(is_drained, timeout=5)
     time.sleep(7)
-    assert served.get(host=HOST).status == 503
+    assert is_drained()
+    assert name in served.ctl("status") and "drain" in served.ctl("status")
+    os.kill(served.worker_pid(), signal.SIGKILL)
+    eventually(lambda: served.metric_sum("tidegate_haproxy_restarts_total") == 1)
+    served.wait_ready()
+    assert is_drained()
+    assert served.stop() == 0
+    served.start()
+    assert is_drained()
+    served.ctl("drain", name, "--maint")
+    eventually(lambda: "maint" in served.ctl("backends").lower())
+    assert is_drained()
     served.ctl("drain", name, "--ready")
     eventually(lambda: answers(served), timeout=5)
+    assert "drain" not in served.ctl("status")
 
 
 # ---- supervision ----
