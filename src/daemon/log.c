@@ -5,7 +5,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_LINE_BYTES = 8192, MAX_MESSAGE_BYTES = 4096 };
+#include "base/out.h"
+
+enum { MAX_LINE_BYTES = 8192, MAX_MESSAGE_BYTES = 4096, TIME_BYTES = 48 };
 
 static const char *const names[] = { "error", "warning", "info", "debug" };
 
@@ -46,31 +48,14 @@ bool log_level_parse(struct str name, enum log_level *ret_level)
 	return false;
 }
 
-static void add_time(struct sb *out, int64_t at_ms)
+static void time_text(char ret_text[TIME_BYTES], int64_t at_ms)
 {
 	time_t seconds = (time_t)(at_ms / 1000);
 	struct tm tm;
 	char text[32];
 	gmtime_r(&seconds, &tm);
 	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
-	sb_addf(out, "%s.%03dZ", text, (int)(at_ms % 1000));
-}
-
-static void add_json_field(struct sb *out, const char *key, struct str value)
-{
-	if (str_empty(value))
-		return;
-	sb_addf(out, ",\"%s\":\"", key);
-	for (size_t i = 0; i < value.n; i++) {
-		unsigned char c = (unsigned char)value.p[i];
-		if (c == '"' || c == '\\')
-			sb_addf(out, "\\%c", c);
-		else if (c < 0x20 || c == 0x7f)
-			sb_addf(out, "\\u%04x", c);
-		else
-			sb_addc(out, (char)c);
-	}
-	sb_addc(out, '"');
+	snprintf(ret_text, TIME_BYTES, "%s.%03dZ", text, (int)(at_ms % 1000));
 }
 
 static void add_text_message(struct sb *out, struct str message)
@@ -92,28 +77,46 @@ static void add_text_object(struct sb *out, const struct log_object *object)
 	sb_adds(out, ": ");
 }
 
+static void add_given(struct out *out, const char *key, struct str value)
+{
+	if (!str_empty(value))
+		out_kv_str(out, key, value);
+}
+
+static void format_json(struct sb *sb, enum log_level level, int64_t at_ms,
+			const struct log_object *object, struct str message)
+{
+	char when[TIME_BYTES];
+	struct out out;
+	time_text(when, at_ms);
+	out_init(&out, sb, OUT_JSON);
+	out_object(&out);
+	out_kv_cstr(&out, "time", when);
+	out_kv_cstr(&out, "level", names[level]);
+	if (object) {
+		add_given(&out, "kind", str_of(object->kind));
+		add_given(&out, "namespace", object->ns);
+		add_given(&out, "name", object->name);
+	}
+	add_given(&out, "message", message);
+	out_end(&out);
+	sb_addc(sb, '\n');
+}
+
 void log_format(struct sb *out, enum log_level level, int64_t at_ms, bool json,
 		const struct log_object *object, struct str message)
 {
-	if (!json) {
-		add_time(out, at_ms);
-		sb_addf(out, " %s ", names[level]);
-		if (object)
-			add_text_object(out, object);
-		add_text_message(out, message);
-		sb_addc(out, '\n');
+	char when[TIME_BYTES];
+	if (json) {
+		format_json(out, level, at_ms, object, message);
 		return;
 	}
-	sb_adds(out, "{\"time\":\"");
-	add_time(out, at_ms);
-	sb_addf(out, "\",\"level\":\"%s\"", names[level]);
-	if (object) {
-		add_json_field(out, "kind", str_of(object->kind));
-		add_json_field(out, "namespace", object->ns);
-		add_json_field(out, "name", object->name);
-	}
-	add_json_field(out, "message", message);
-	sb_adds(out, "}\n");
+	time_text(when, at_ms);
+	sb_addf(out, "%s %s ", when, names[level]);
+	if (object)
+		add_text_object(out, object);
+	add_text_message(out, message);
+	sb_addc(out, '\n');
 }
 
 void log_about(enum log_level level, const struct log_object *object, const char *fmt, ...)

@@ -128,13 +128,16 @@ def test_json_log_names_objects(tmp_path, origins):
     gate.base_manifests(origins.values())
     gate.write("bad", m.route("bad", [m.rule("nobody", matches=[m.prefix('/"\\')])],
                               hostnames=["bad.test"]))
+    with open(os.path.join(gate.dir.encode(), b"not-utf8-\xff\xc3(.yaml"), "wb") as out:
+        out.write(b"a: [\xfe")
     gate.start()
     try:
         gate.settle()
-        eventually(lambda: '"bad"' in gate.log())
+        eventually(lambda: '"bad"' in gate.log() and "not-utf8" in gate.log())
     finally:
         gate.close()
-    lines = [json.loads(line) for line in gate.log().splitlines() if line.startswith("{")]
+    with open(gate.log_path, encoding="utf-8") as log:  # strictly
+        lines = [json.loads(line) for line in log if line.startswith("{")]
     assert {"time", "level", "message"} <= set(lines[0])
     assert any((line.get("kind"), line.get("namespace"), line.get("name")) ==
                ("HTTPRoute", "default", "bad") and line["level"] in ("error", "warning")
