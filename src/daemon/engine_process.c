@@ -50,6 +50,8 @@ void engine_start_agent(struct engine *engine)
 		arena_strf(arena, "%u", engine->options.agent_threads).p,
 		"--stats-socket",
 		engine_path(engine, arena, "agent-stats.sock").p,
+		"--log-format",
+		log_is_json() ? "json" : "text",
 		NULL,
 	};
 	if (process_adopt(engine->agent, (struct str){ listen.p, listen.n + 1 })) {

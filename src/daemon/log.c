@@ -32,6 +32,11 @@ enum log_level log_level(void)
 	return settings.level;
 }
 
+bool log_is_json(void)
+{
+	return settings.json;
+}
+
 const char *log_level_name(enum log_level level)
 {
 	return names[level];

@@ -22,6 +22,7 @@ struct log_object {
 void log_setup(enum log_level level, bool json);
 void log_set_level(enum log_level level);
 enum log_level log_level(void);
+bool log_is_json(void);
 const char *log_level_name(enum log_level level);
 bool log_level_parse(struct str name, enum log_level *ret_level);
 
