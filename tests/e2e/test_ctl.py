@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """tidectl against a running Tidegate: every verb, for people and for programs."""
+import contextlib
 import json
 import os
 import re
+import shutil
 
 import pytest
 import yaml
@@ -148,6 +150,26 @@ def test_weights_are_overridden_until_cleared(told):
     told.ctl("weights", "shop", "--clear")
     eventually(lambda: "a" in {told.get(host="shop.test").origin for _ in range(30)})
     assert "overridden" not in told.ctl("weights", "shop")
+
+
+def test_overrides_outlive_a_reboot(tmp_path, origins):
+    """The run directory is in memory, the state directory is not."""
+    state = tmp_path / "state"
+    with contextlib.closing(Tidegate(tmp_path, "--state-dir", str(state))) as gate:
+        gate.base_manifests(origins.values())
+        gate.write("r", m.route("r", [m.rule(m.ref("a"), m.ref("b"))], hostnames=["r.test"]),
+                   m.route("s", [m.rule("c")], hostnames=["s.test"]))
+        gate.start()
+        gate.settle()
+        gate.ctl("weights", "r", "a=0", "b=1")
+        gate.ctl("drain", "default:c.0")
+        eventually(lambda: gate.get(host="s.test").status == 503)
+        assert gate.stop() == 0
+        shutil.rmtree(gate.run_dir)
+        gate.start()
+        assert {gate.get(host="r.test").origin for _ in range(30)} == {"b"}
+        assert gate.get(host="s.test").status == 503
+        assert "overrid" in gate.ctl("status").lower()
 
 
 @pytest.mark.parametrize("args", [
