@@ -44,15 +44,15 @@ def release(node):
     return node
 
 
-def get(address, target="/"):
-    with contextlib.closing(clients.connect(80, address=address)) as connection:
-        return clients.exchange(connection, target=target, host="web.test")
+def get(address, port=80):
+    with contextlib.closing(clients.connect(port, address=address)) as connection:
+        return clients.exchange(connection, host="web.test")
 
 
-def expect_pods(address):
+def expect_pods(*place):
     """Both Pods answer there."""
-    eventually(lambda: len({json.loads(get(address).body)["pod"] for _ in range(10)}) == 2,
-               timeout=60, what="two Pods at " + address)
+    eventually(lambda: len({json.loads(get(*place).body)["pod"] for _ in range(10)}) == 2,
+               timeout=60, what="two Pods at %s" % place[0])
 
 
 def load(address):
@@ -201,30 +201,38 @@ def test_leader_killed(release):
     release.rolled_out()
 
 
-def test_haproxy_killed(node):
+def pick(release):
+    """One replica: its name, its Pod, and the arguments with which get() asks it alone."""
+    release.address()
+    name, pod = sorted(release.pods().items())[0]
+    port = release.kubectl("-n", NAMESPACE, "get", "services", "-l",
+                           "gateway.networking.k8s.io/gateway-name=web", "-o",
+                           "jsonpath={.items[0].spec.ports[0].targetPort}")
+    return name, pod, (pod["status"]["podIP"], int(port))
+
+
+def test_haproxy_killed(release):
     """It is back at once, in the same container."""
-    node.install(**QUICK, replicas=1)
-    address = node.address()
-    eventually(lambda: len(node.pods()) == 1, timeout=60)
-    expect_pods(address)
-    node.kubectl("-n", NAMESPACE, "exec", "deployment/" + NAME, "--", "bash", "-c",
-                 'kill -KILL $(< /run/tidegate/haproxy.pid)')
-    expect_pods(address)
-    (pod,) = node.pods().values()
-    assert pod["status"]["containerStatuses"][0]["restartCount"] == 0
+    name, _, place = pick(release)
+    expect_pods(*place)
+
+    def in_pod(script):
+        return release.kubectl("-n", NAMESPACE, "exec", name, "--", "bash", "-c", script)
+
+    before = in_pod("cat /run/tidegate/haproxy.pid; kill -KILL $(< /run/tidegate/haproxy.pid)")
+    eventually(lambda: in_pod("cat /run/tidegate/haproxy.pid") != before, what="another HAProxy")
+    expect_pods(*place)
+    assert release.pods()[name]["status"]["containerStatuses"][0]["restartCount"] == 0
 
 
-def test_container_killed(node):
+def test_container_killed(release):
     """It serves again from the last good plan."""
-    node.install(**QUICK, replicas=1)
-    address = node.address()
-    eventually(lambda: len(node.pods()) == 1, timeout=60)
-    expect_pods(address)
-    (pod,) = node.pods().values()
-    kill(node, pod)
-    eventually(lambda: [each for each in node.pods().values() if
-                        each["status"]["containerStatuses"][0]["restartCount"] == 1], timeout=60)
-    expect_pods(address)
+    name, pod, place = pick(release)
+    expect_pods(*place)
+    kill(release, pod)
+    eventually(lambda: release.pods()[name]["status"]["containerStatuses"][0][
+        "restartCount"] == 1, timeout=60, what="another container")
+    expect_pods(*place)
 
 
 def test_containerd_restarted(release):
