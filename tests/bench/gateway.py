@@ -348,6 +348,6 @@ def h2load(gateway, port, seconds, rate, uris, *options):
     clients = 4
     return Load(["h2load", "-c%d" % clients, "--rps=%d" % (rate // clients), "-D%d" % seconds,
                  "-i", gateway.path(uris), "--base-uri", "http://localhost:%d" % port, *options],
-                gateway.path("h2load.log"), seconds * rate // 2, r"(\d+) succeeded",
+                gateway.path("h2load.log"), seconds * rate // 10, r"(\d+) succeeded",
                 [r"(\d+) failed, (\d+) errored, (\d+) timeout",
                  r"(\d+) 3xx, (\d+) 4xx, (\d+) 5xx"])

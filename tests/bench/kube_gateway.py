@@ -133,9 +133,11 @@ class KubeGateway(Gateway):
                 self.api.create(item)
                 self.objects["%s%d.yaml" % (prefix, number_and_text[0])] = item
 
+        begin = time.monotonic()
         with ThreadPoolExecutor(WRITERS) as pool:
             for _ in pool.map(write, enumerate(texts)):
                 pass
+        self.seconds_to_create = time.monotonic() - begin  # in the end of the routes
 
     def prepare(self, name, text):
         (item,) = parse(text)
