@@ -139,7 +139,7 @@ static void out_gateways(struct out *out, const struct app *app, const struct st
 		out_object(out);
 		out_meta(out, view->classes[i].object);
 		out_key(out, "status");
-		status_class(&view->classes[i], STR_NONE, out);
+		status_class(&view->classes[i], STR_NONE, !str_empty(view->service_ns), out);
 		out_end(out);
 	}
 	out_end(out);
@@ -473,6 +473,9 @@ static struct str object_summary(struct arena *arena, const struct object *objec
 		return arena_strf(arena, "%zu keys", object->config_map.data_count);
 	case KIND_BACKEND:
 		return arena_strf(arena, "%zu addresses", object->backend.address_count);
+	case KIND_GATEWAYPARAMETERS:
+		return arena_strf(arena, "Services of type " STR_FMT,
+				  STR_ARG(object->gateway_parameters.service.type));
 	default:
 		return STR_NONE;
 	}
@@ -506,7 +509,8 @@ static void out_status(struct out *out, const struct app *app, const struct obje
 	out_key(out, "status");
 	for (size_t i = 0; view && i < view->class_count; i++) {
 		if (view->classes[i].object == object) {
-			status_class(&view->classes[i], STR_NONE, out);
+			status_class(&view->classes[i], STR_NONE, !str_empty(view->service_ns),
+				     out);
 			return;
 		}
 	}

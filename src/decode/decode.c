@@ -34,6 +34,7 @@ static const struct kind_decoder decoders[KIND_COUNT] = {
 	[KIND_SECRET] = { decode_secret, secret_fields, is_subdomain },
 	[KIND_CONFIGMAP] = { decode_config_map, map_fields, is_subdomain },
 	[KIND_BACKEND] = { decode_backend, spec_fields, is_subdomain },
+	[KIND_GATEWAYPARAMETERS] = { decode_gateway_parameters, spec_fields, is_subdomain },
 };
 
 /* ---- metadata ---- */

@@ -8,22 +8,20 @@ static const struct text_rule rule_long_value = { 0, 4096, NULL, NULL };
 
 /* ---- GatewayClass ---- */
 
-static struct str read_parameters(const struct node *owner, bool has_namespace)
+static void read_parameters(const struct node *owner, bool has_namespace, struct object_ref *ref)
 {
 	static const char *const fields[] = { "group", "kind", "name", "namespace", NULL };
 	static const char *const local_fields[] = { "group", "kind", "name", NULL };
-	struct node ref =
+	struct node node =
 		read_object(owner, "parametersRef", false, has_namespace ? fields : local_fields);
-	struct str kind;
 
-	if (!node_is_set(&ref))
-		return STR_NONE;
-	read_required_text(&ref, "group", &rule_group);
-	kind = read_required_text(&ref, "kind", &rule_kind);
-	read_ref_name(&ref);
-	if (has_namespace)
-		read_text(&ref, "namespace", &rule_namespace, STR_NONE);
-	return kind;
+	if (!node_is_set(&node))
+		return;
+	ref->group = read_required_text(&node, "group", &rule_group);
+	ref->kind = read_required_text(&node, "kind", &rule_kind);
+	ref->name = read_ref_name(&node);
+	ref->ns = has_namespace ? read_text(&node, "namespace", &rule_namespace, STR_NONE) :
+				  owner->decoder->meta->ns;
 }
 
 void decode_gateway_class(const struct node *root, struct object *object)
@@ -42,12 +40,7 @@ void decode_gateway_class(const struct node *root, struct object *object)
 		return;
 	class->controller_name = read_required_text(&spec, "controllerName", &name_rule);
 	read_text(&spec, "description", &description_rule, STR_NONE);
-	if (read_parameters(&spec, true).n > 0 && str_is(class->controller_name, CONTROLLER_NAME)) {
-		struct node ref = node_field(&spec, "parametersRef");
-
-		node_warning(&ref, REASON_UNSUPPORTED,
-			     "is ignored: a GatewayClass has no parameters yet");
-	}
+	read_parameters(&spec, true, &class->parameters);
 }
 
 /* ---- selectors ---- */
@@ -347,14 +340,15 @@ static void read_infrastructure(const struct node *spec, struct gateway *gateway
 	static const char *const fields[] = { "labels", "annotations", "parametersRef", NULL };
 	static const struct text_rule label_rule = { 0, 63, is_label_value, "a label's value" };
 	struct node infrastructure = read_object(spec, "infrastructure", false, fields);
-	size_t count;
 
 	if (!node_is_set(&infrastructure))
 		return;
-	read_pairs(&infrastructure, "labels", MAX_INFRA_LABELS, is_label_key, &label_rule, &count);
-	read_pairs(&infrastructure, "annotations", MAX_INFRA_ANNOTATIONS, is_label_key,
-		   &rule_long_value, &count);
-	gateway->parameters_kind = read_parameters(&infrastructure, false);
+	gateway->infra_labels = read_pairs(&infrastructure, "labels", MAX_INFRA_LABELS,
+					   is_label_key, &label_rule, &gateway->infra_label_count);
+	gateway->infra_annotations =
+		read_pairs(&infrastructure, "annotations", MAX_INFRA_ANNOTATIONS, is_label_key,
+			   &rule_long_value, &gateway->infra_annotation_count);
+	read_parameters(&infrastructure, false, &gateway->parameters);
 }
 
 /* Which listeners a frontend's validation is for does not matter as long as it cannot be

@@ -16,6 +16,7 @@ void decode_endpoint_slice(const struct node *root, struct object *object);
 void decode_config_map(const struct node *root, struct object *object);
 void decode_secret(const struct node *root, struct object *object);
 void decode_backend(const struct node *root, struct object *object);
+void decode_gateway_parameters(const struct node *root, struct object *object);
 
 /* protocol of a port of a Service or an EndpointSlice. */
 struct str read_protocol(const struct node *port);

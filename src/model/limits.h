@@ -37,6 +37,8 @@ enum {
 	MAX_DOCUMENT_BYTES = 64 * 1024 * 1024,    /* one file: seconds of parsing */
 	MAX_OBJECT_BYTES = 16 * 1024 * 1024,      /* one object, aliases expanded */
 	MAX_OBJECT_NODES = 2 * 1000 * 1000,       /* values in one document, aliases expanded */
+	MAX_SERVICE_LABELS = 64,                  /* of a GatewayParameters, and annotations */
+	MAX_SOURCE_RANGES = 64,                   /* of a GatewayParameters */
 	MAX_BACKEND_ADDRESSES = 1000,             /* of our Backend kind */
 	MAX_WILDCARD_LABELS = 8,                  /* behind "*.": the pipeline tries 8 suffixes */
 	MAX_REWRITE_SEGMENTS = 15,                /* of a prefix that is replaced: one rule each */

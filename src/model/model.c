@@ -19,6 +19,10 @@ const struct kind_info kind_table[KIND_COUNT] = {
 	[KIND_SECRET] = { "Secret", "", { "v1", NULL }, true },
 	[KIND_CONFIGMAP] = { "ConfigMap", "", { "v1", NULL }, true },
 	[KIND_BACKEND] = { "Backend", GROUP_TIDEGATE, { "v1alpha1", NULL }, true },
+	[KIND_GATEWAYPARAMETERS] = { "GatewayParameters",
+				     GROUP_TIDEGATE,
+				     { "v1alpha1", NULL },
+				     true },
 };
 
 enum kind kind_find(struct str group, struct str name)

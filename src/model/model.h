@@ -23,6 +23,7 @@ enum kind {
 	KIND_SECRET,
 	KIND_CONFIGMAP,
 	KIND_BACKEND, /* tidegate.io/v1alpha1 */
+	KIND_GATEWAYPARAMETERS, /* the same */
 	KIND_COUNT,
 };
 
@@ -68,11 +69,38 @@ bool meta_label(const struct meta *meta, struct str key, struct str *ret_value);
 /* Age order of the specification: older first, then "namespace/name". <0, 0, >0. */
 int meta_cmp_age(const struct meta *a, const struct meta *b);
 
-/* ---- Gateway, GatewayClass ---- */
+struct object_ref {
+	struct str group, kind, ns, name; /* ns: filled with the referrer's when absent */
+};
+
+/* ---- Gateway, GatewayClass, GatewayParameters ---- */
 
 struct gateway_class {
 	struct str controller_name;
+	struct object_ref parameters; /* its ns may be empty; kind empty: none */
 };
+
+enum tristate { NOT_SAID = 0, SAID_FALSE, SAID_TRUE };
+
+/* What Gateways' Services are like, as in a Service's spec. Empty: not said. */
+struct service_parameters {
+	struct str type;
+	struct str load_balancer_class;
+	struct str external_traffic_policy, internal_traffic_policy;
+	struct str ip_family_policy;
+	struct str *ip_families;
+	size_t ip_family_count;
+	struct str *source_ranges;
+	size_t source_range_count;
+	enum tristate allocate_node_ports; /* of a load balancer's */
+	struct pair *labels, *annotations;
+	size_t label_count, annotation_count;
+};
+
+struct gateway_parameters { /* tidegate.io/v1alpha1 GatewayParameters */
+	struct service_parameters service;
+};
+
 
 struct selector_expr {
 	struct str key;
@@ -95,10 +123,6 @@ enum from_namespaces { FROM_SAME = 0, FROM_ALL, FROM_SELECTOR, FROM_NONE };
 
 struct group_kind {
 	struct str group, kind;
-};
-
-struct object_ref {
-	struct str group, kind, ns, name; /* ns: filled with the referrer's when absent */
 };
 
 enum tls_mode { TLS_NONE = 0, TLS_TERMINATE, TLS_PASSTHROUGH };
@@ -129,7 +153,9 @@ struct gateway {
 	size_t listener_count;
 	struct gateway_address *addresses;
 	size_t address_count;
-	struct str parameters_kind; /* infrastructure.parametersRef.kind; empty: none */
+	struct object_ref parameters; /* infrastructure.parametersRef; kind empty: none */
+	struct pair *infra_labels, *infra_annotations; /* for what is made for the Gateway */
+	size_t infra_label_count, infra_annotation_count;
 };
 
 /* ---- HTTPRoute ---- */
@@ -341,6 +367,7 @@ struct object {
 		struct secret secret;
 		struct config_map config_map;
 		struct backend backend;
+		struct gateway_parameters gateway_parameters;
 	}; /* a Namespace has only its meta */
 };
 

@@ -161,6 +161,7 @@ void compiler_mark(struct compiler *compiler, enum kind kind, struct str ns, str
 	case KIND_GATEWAY:
 	case KIND_REFERENCEGRANT:
 	case KIND_NAMESPACE:
+	case KIND_GATEWAYPARAMETERS:
 		compiler->gateways_dirty = true;
 		return;
 	case KIND_SECRET:

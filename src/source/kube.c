@@ -43,6 +43,7 @@ static const struct kube_kind kinds[] = {
 	{ KIND_SERVICE, "services", false, true, SEVERITY_ERROR },
 	{ KIND_ENDPOINTSLICE, "endpointslices", false, true, SEVERITY_ERROR },
 	{ KIND_BACKEND, "backends", false, false, SEVERITY_INFO },
+	{ KIND_GATEWAYPARAMETERS, "gatewayparameters", false, false, SEVERITY_INFO },
 	{ KIND_SECRET, "secrets", true, false, SEVERITY_ERROR },
 	{ KIND_CONFIGMAP, "configmaps", true, false, SEVERITY_ERROR },
 };

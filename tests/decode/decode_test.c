@@ -271,7 +271,8 @@ static void gateway_values(void **state)
 	assert_str(listeners[1].certificate_refs[0].ns, "default");
 	assert_str(listeners[1].kinds[0].group, GROUP_GATEWAY);
 	assert_str(gateway->addresses[0].type, "IPAddress");
-	assert_str(gateway->parameters_kind, "ConfigMap");
+	assert_str(gateway->parameters.kind, "ConfigMap");
+	assert_str(gateway->parameters.ns, "default");
 	decoding_free(&decoding);
 }
 

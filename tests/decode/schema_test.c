@@ -505,7 +505,7 @@ static void gateway_classes(void **state)
 		  "spec.parametersRef.name", REQUIRED },
 		{ "'controllerName':'" CONTROLLER_NAME "','parametersRef':{'group':'','kind':'C','name':"
 		  "'n','namespace':'m'}",
-		  "spec.parametersRef", UNSUPPORTED },
+		  NULL, NULL },
 	};
 	CHECK_ROWS(GATEWAY_API "'GatewayClass','metadata':{'name':'c'},'spec':{", rows, "}}");
 }
@@ -720,6 +720,34 @@ static void lengths(void **state)
 	}
 }
 
+static void gateway_parameters(void **state)
+{
+	(void)state;
+	static const struct row rows[] = {
+		{ "", NULL, NULL },
+		{ "'type':'NodePort','externalTrafficPolicy':'Local','internalTrafficPolicy':"
+		  "'Cluster','ipFamilyPolicy':'PreferDualStack','ipFamilies':['IPv6','IPv4'],"
+		  "'allocateLoadBalancerNodePorts':false,'loadBalancerClass':'a.test/b',"
+		  "'loadBalancerSourceRanges':['192.0.2.0/24','2001:db8::/32'],'labels':{'a':'b'},"
+		  "'annotations':{'a.test/b':'c d'}", NULL, NULL },
+		{ "'type':'ExternalName'", "spec.service.type", ENUM },
+		{ "'externalTrafficPolicy':'local'", "spec.service.externalTrafficPolicy", ENUM },
+		{ "'ipFamilies':['IPv5']", "spec.service.ipFamilies[0]", ENUM },
+		{ "'ipFamilies':['IPv4','IPv4']", "spec.service.ipFamilies", DUPLICATE },
+		{ "'ipFamilies':['IPv4','IPv6','IPv4']", "spec.service.ipFamilies", TOO_MANY },
+		{ "'loadBalancerSourceRanges':['192.0.2.1']",
+		  "spec.service.loadBalancerSourceRanges[0]", INVALID },
+		{ "'loadBalancerSourceRanges':['192.0.2.1/33']",
+		  "spec.service.loadBalancerSourceRanges[0]", INVALID },
+		{ "'allocateLoadBalancerNodePorts':'no'",
+		  "spec.service.allocateLoadBalancerNodePorts", TYPE },
+		{ "'loadBalancerClass':'a b'", "spec.service.loadBalancerClass", INVALID },
+		{ "'replicas':2", "spec.service.replicas", UNKNOWN },
+	};
+	CHECK_ROWS("{'apiVersion':'tidegate.io/v1alpha1','kind':'GatewayParameters','metadata':{"
+		   "'name':'p'},'spec':{'service':{", rows, "}}}");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -731,7 +759,7 @@ int main(void)
 		cmocka_unit_test(grants),           cmocka_unit_test(services),
 		cmocka_unit_test(endpoint_slices),  cmocka_unit_test(backends),
 		cmocka_unit_test(data_maps),        cmocka_unit_test(counts),
-		cmocka_unit_test(lengths),
+		cmocka_unit_test(lengths),          cmocka_unit_test(gateway_parameters),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
