@@ -9,6 +9,7 @@
 #include "resolve/address.h"
 #include "resolve/hostname.h"
 #include "resolve/listeners.h"
+#include "resolve/parameters.h"
 #include "resolve/service.h"
 
 static struct listener_scope scope_of(struct gateways_view *view, const struct gateway_view *gateway,
@@ -26,6 +27,22 @@ static struct listener_scope scope_of(struct gateways_view *view, const struct g
 
 /* ---- classes ---- */
 
+/* Without them its Gateways are served as they are. */
+static void find_class_parameters(struct gateways_view *view, struct class_view *class)
+{
+	const struct object_ref *ref = &class->object->gateway_class.parameters;
+	struct str text;
+	if (str_empty(ref->kind))
+		return;
+	class->parameters = parameters_find(view, ref, &text);
+	class->parameters_missing = !class->parameters;
+	if (class->parameters)
+		return;
+	conditions_set(&class->conditions, "Accepted", false, "InvalidParameters", text);
+	findings_add(&view->findings, SEVERITY_ERROR, KIND_GATEWAYCLASS, &class->object->meta,
+		     "spec.parametersRef", "InvalidParameters", STR_FMT, STR_ARG(text));
+}
+
 static void resolve_classes(struct gateways_view *view, struct str controller_name)
 {
 	size_t count;
@@ -38,23 +55,25 @@ static void resolve_classes(struct gateways_view *view, struct str controller_na
 		class->object = objects[i];
 		conditions_set(&class->conditions, "Accepted", true, "Accepted",
 			       STR("Gateways of this class are served by Tidegate."));
+		find_class_parameters(view, class);
 	}
 }
 
 /* A class that does not exist may be a typing error; one of another controller is not. */
-static bool is_ours(struct gateways_view *view, const struct object *gateway)
+static const struct class_view *find_class(struct gateways_view *view,
+					   const struct object *gateway)
 {
 	struct str class_name = gateway->gateway.class_name;
 	for (size_t i = 0; i < view->class_count; i++) {
 		if (str_eq(view->classes[i].object->meta.name, class_name))
-			return true;
+			return &view->classes[i];
 	}
 	if (!store_get(view->store, KIND_GATEWAYCLASS, STR_NONE, class_name))
 		findings_add(&view->findings, SEVERITY_WARNING, KIND_GATEWAY, &gateway->meta,
 			     "spec.gatewayClassName", "NoSuchGatewayClass",
 			     "There is no GatewayClass " STR_FMT ", so nobody serves this Gateway. "
 			     "Create it, or correct the name.", STR_ARG(class_name));
-	return false;
+	return NULL;
 }
 
 /* ---- addresses ---- */
@@ -409,6 +428,21 @@ static void make_frontends(struct gateways_view *view, struct gateway_view *gate
 	}
 }
 
+static void resolve_parameters(struct gateways_view *view, struct gateway_view *gateway,
+			       const struct resolve_options *options)
+{
+	const struct object_ref *ref = &gateway->object->gateway.parameters;
+	const struct gateway_parameters *own = NULL;
+	struct str text;
+	if (!str_empty(ref->kind)) {
+		own = parameters_find(view, ref, &text);
+		if (!own)
+			reject_gateway(view, gateway, "spec.infrastructure.parametersRef",
+				       "InvalidParameters", text);
+	}
+	parameters_collect(view, gateway, options->service_defaults, own);
+}
+
 /* Those that the spec names, which HAProxy binds. */
 static void keep_addresses(struct gateways_view *view, struct gateway_view *gateway)
 {
@@ -434,12 +468,7 @@ static void resolve_gateway(struct gateways_view *view, struct gateway_view *gat
 		binding_add(binding, STR("*"));
 		service_find(view, gateway, options);
 	}
-	if (!str_empty(spec->parameters_kind))
-		reject_gateway(view, gateway, "spec.infrastructure.parametersRef",
-			       "InvalidParameters",
-			       arena_strf(view->arena, "Parameters of kind " STR_FMT " are not "
-					  "known. Remove infrastructure.parametersRef.",
-					  STR_ARG(spec->parameters_kind)));
+	resolve_parameters(view, gateway, options);
 	gateway->listener_count = spec->listener_count;
 	gateway->listeners =
 		arena_array(view->arena, spec->listener_count, sizeof(*gateway->listeners));
@@ -509,8 +538,11 @@ struct gateways_view *gateways_resolve(const struct store *store,
 	struct binding *bindings = xcalloc(count + 1, sizeof(*bindings));
 	view->gateways = arena_array(arena, count, sizeof(*view->gateways));
 	for (size_t i = 0; i < count; i++) {
-		if (is_ours(view, objects[i]))
-			view->gateways[view->gateway_count++].object = objects[i];
+		const struct class_view *class = find_class(view, objects[i]);
+		if (!class)
+			continue;
+		view->gateways[view->gateway_count].class = class;
+		view->gateways[view->gateway_count++].object = objects[i];
 	}
 	for (size_t i = 0; i < view->gateway_count; i++)
 		resolve_gateway(view, &view->gateways[i], options, &bindings[i]);

@@ -7,8 +7,9 @@
  * Views are plain data in their own arena. A gateways_view borrows from the Gateway objects;
  * a route_view borrows from its own HTTPRoute object and from the gateways_view it was made
  * with, and copies everything else. So a route's view must be remade when its route, any
- * Gateway-side object (Gateway, GatewayClass, Namespace, ReferenceGrant, Secret, ConfigMap, the
- * Service of a Gateway), or one of the objects in its `needs` changes, and at no other time.
+ * Gateway-side object (Gateway, GatewayClass, GatewayParameters, Namespace, ReferenceGrant,
+ * Secret, ConfigMap, the Service of a Gateway), or one of the objects in its `needs` changes, and
+ * at no other time.
  *
  * Pure: the only clock is the now_s passed in, and it is used for certificate warnings. */
 #pragma once
@@ -42,6 +43,7 @@ struct resolve_options {
 	 * bind their listeners' ports. */
 	struct str service_ns;
 	bool addresses_told; /* Gateways are reached where somebody else knows, not the Service */
+	const struct service_parameters *service_defaults; /* unless others say else; may be NULL */
 };
 
 struct need { /* an object, there or not, whose change remakes the view */
@@ -86,8 +88,16 @@ struct frontend_view {
 	size_t listener_count;
 };
 
+struct class_view {
+	const struct object *object;
+	struct conditions conditions;
+	const struct gateway_parameters *parameters; /* NULL: none */
+	bool parameters_missing; /* those that it refers to: nobody knows what is wanted */
+};
+
 struct gateway_view {
 	const struct object *object;
+	const struct class_view *class;
 	struct conditions conditions;
 	struct listener_view *listeners; /* one per spec listener, same order */
 	size_t listener_count;
@@ -97,11 +107,7 @@ struct gateway_view {
 	size_t address_count;
 	struct str service_name;      /* of its Service; empty: it is to have none */
 	const struct object *service; /* NULL: it has none yet */
-};
-
-struct class_view {
-	const struct object *object;
-	struct conditions conditions;
+	struct service_parameters parameters; /* what the Service is to be like */
 };
 
 struct gateways_view {

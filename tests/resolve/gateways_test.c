@@ -206,6 +206,86 @@ static void invalid_parameters(void **state)
 	world_resolve(world);
 	assert_condition(&gateway(world, "gw")->conditions, "Accepted", false, "InvalidParameters");
 	assert_false(world_listener(world, "default", "gw", 0)->serves);
+	world_gateway(world, "'name':'gw'", HTTP("x", "80", ""),
+		      ",'infrastructure':{'parametersRef':{'group':'tidegate.io','kind':"
+		      "'GatewayParameters','name':'none'}}");
+	world_resolve(world);
+	assert_condition(&gateway(world, "gw")->conditions, "Accepted", false, "InvalidParameters");
+	assert_finding(&world->gateways->findings, "spec.infrastructure.parametersRef",
+		       "InvalidParameters");
+}
+
+static void put_parameters(struct world *world, const char *ns, const char *name,
+			   const char *service)
+{
+	char text[1024];
+	snprintf(text, sizeof(text), "{'apiVersion':'tidegate.io/v1alpha1','kind':"
+		 "'GatewayParameters','metadata':{'namespace':'%s','name':'%s'},"
+		 "'spec':{'service':{%s}}}", ns, name, service);
+	world_put(world, text);
+}
+
+#define CLASS(ref) \
+	"{'apiVersion':'gateway.networking.k8s.io/v1','kind':'GatewayClass','metadata':{'name':" \
+	"'tidegate'},'spec':{'controllerName':'tidegate.io/gateway-controller','parametersRef':{" \
+	"'group':'tidegate.io','kind':'GatewayParameters','name':'all'" ref "}}}"
+
+/* The Gateway's win over the class's, and those over the installation's, field by field. */
+static void parameters(void **state)
+{
+	struct world *world = *state;
+	struct str cidr = STR("192.0.2.0/24");
+	const struct service_parameters defaults = {
+		.type = STR("NodePort"), .external_traffic_policy = STR("Local"),
+		.internal_traffic_policy = STR("Local"), .source_ranges = &cidr,
+		.source_range_count = 1
+	};
+	world->options.service_defaults = &defaults;
+	world_put(world, CLASS(",'namespace':'gates'"));
+	put_parameters(world, "gates", "all",
+		       "'externalTrafficPolicy':'Cluster','type':'LoadBalancer',"
+		       "'labels':{'a':'class','b':'class'},'annotations':{'x':'class'}");
+	put_parameters(world, "default", "own", "'type':'ClusterIP','labels':{'b':'own','c':'own'}");
+	world_gateway(world, "'name':'gw'", HTTP("x", "80", ""),
+		      ",'infrastructure':{'labels':{'c':'gateway'},'annotations':{'x':'gateway'},"
+		      "'parametersRef':{'group':'tidegate.io','kind':'GatewayParameters',"
+		      "'name':'own'}}");
+	world_resolve(world);
+	assert_condition(&world->gateways->classes[0].conditions, "Accepted", true, "Accepted");
+	const struct service_parameters *said = &gateway(world, "gw")->parameters;
+	assert_true(str_is(said->type, "ClusterIP"));
+	assert_true(str_is(said->external_traffic_policy, "Cluster"));
+	assert_true(str_is(said->internal_traffic_policy, "Local"));
+	assert_int_equal(said->source_range_count, 1);
+	assert_int_equal(said->label_count, 3);
+	static const char *const labels[] = { "a=class", "b=own", "c=gateway" };
+	for (size_t i = 0; i < 3; i++) {
+		char text[64];
+		snprintf(text, sizeof(text), STR_FMT "=" STR_FMT, STR_ARG(said->labels[i].key),
+			 STR_ARG(said->labels[i].value));
+		assert_string_equal(text, labels[i]);
+	}
+	assert_int_equal(said->annotation_count, 1);
+	assert_true(str_is(said->annotations[0].value, "gateway"));
+}
+
+/* What a class wants is not known: its Gateways are served all the same. */
+static void class_without_parameters(void **state)
+{
+	struct world *world = *state;
+	world_gateway(world, "'name':'gw'", HTTP("x", "80", ""), "");
+	static const char *const classes[] = { CLASS(""), CLASS(",'namespace':'gates'") };
+	for (size_t i = 0; i < 2; i++) {
+		world_put(world, classes[i]);
+		world_resolve(world);
+		assert_condition(&world->gateways->classes[0].conditions, "Accepted", false,
+				 "InvalidParameters");
+		assert_true(gateway(world, "gw")->class->parameters_missing);
+		assert_condition(&gateway(world, "gw")->conditions, "Accepted", true, "Accepted");
+		assert_int_equal(gateway(world, "gw")->frontend_count, 1);
+		assert_finding(&world->gateways->findings, "spec.parametersRef",
+			       "InvalidParameters");
+	}
 }
 
 static void certificates(void **state)
@@ -384,6 +464,8 @@ int main(void)
 		TEST(ports_between_gateways),
 		TEST(addresses),
 		TEST(invalid_parameters),
+		TEST(parameters),
+		TEST(class_without_parameters),
 		TEST(certificates),
 		TEST(certificate_grants),
 		TEST(half_of_the_certificates),
