@@ -11,7 +11,6 @@
 #include "daemon/problems.h"
 #include "status/leader.h"
 #include "status/owner.h"
-#include "status/provision.h"
 #include "status/status.h"
 
 enum { IDENTITY_BYTES = 160, NAMESPACE_BYTES = 64, VERSION_BYTES = 64, DEFINITION_BYTES = 4 << 20,
@@ -33,6 +32,7 @@ struct cluster {
 	struct leader *leader;
 	struct arena *arena; /* of the settings */
 	struct service_settings services;
+	struct object *defaults; /* GatewayParameters; NULL: none */
 	struct provision *provision; /* NULL: Gateways have no Services */
 	struct owner *owner;	     /* NULL: nothing belongs to anybody */
 	struct events *events;
@@ -120,7 +120,7 @@ static enum publish_answer render_class(struct cluster *cluster, struct str name
 		const struct class_view *class = &view->classes[i];
 		if (!str_eq(class->object->meta.name, name))
 			continue;
-		status_class(class, str_of(cluster->version), out);
+		status_class(class, str_of(cluster->version), cluster->provision != NULL, out);
 		*ret_generation = class->object->meta.generation;
 		return PUBLISH_NOW;
 	}
@@ -191,6 +191,11 @@ static void on_owner(void *user)
 struct str cluster_service_ns(const struct cluster *cluster)
 {
 	return cluster && cluster->provision ? cluster->services.ns : STR_NONE;
+}
+
+const struct service_parameters *cluster_service_defaults(const struct cluster *cluster)
+{
+	return cluster && cluster->defaults ? &cluster->defaults->gateway_parameters.service : NULL;
 }
 
 /* ---- What may have changed ---- */
@@ -412,6 +417,8 @@ void cluster_state(const struct cluster *cluster, struct cluster_state *ret_stat
 	publisher_stats(cluster->publisher, &ret_state->publish);
 	kube_client_stats(cluster->client, &ret_state->client);
 	events_stats(cluster->events, &ret_state->events);
+	if (cluster->provision)
+		provision_stats(cluster->provision, &ret_state->services);
 }
 
 /* ---- Lifetime ---- */
@@ -457,6 +464,11 @@ static bool make_services(struct cluster *cluster, struct error *err)
 		return error_prefix(err, "--gateway-services");
 	if (!service_parse_ports(str_of(cluster->options.ports), settings, err))
 		return error_prefix(err, "--gateway-ports");
+	if (cluster->options.defaults) {
+		cluster->defaults = service_parse_defaults(str_of(cluster->options.defaults), err);
+		if (!cluster->defaults)
+			return error_prefix(err, "--gateway-service");
+	}
 	kube_source_add_services(app->sources.kube, cluster->lease_ns,
 				 LABEL_MANAGED_BY "=" MANAGED_BY);
 	cluster->provision = provision_new(app->loop, cluster->client, settings, &ops);
@@ -523,6 +535,7 @@ void cluster_free(struct cluster *cluster)
 	kube_client_free(cluster->client);
 	if (cluster->config.arena)
 		kubeconfig_fini(&cluster->config);
+	object_free(cluster->defaults);
 	if (cluster->arena)
 		arena_free(cluster->arena);
 	free(cluster);

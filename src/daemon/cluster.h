@@ -7,6 +7,7 @@
 #include "model/finding.h"
 #include "source/kube_client.h"
 #include "status/events.h"
+#include "status/provision.h"
 #include "status/publish.h"
 
 struct app;
@@ -22,6 +23,7 @@ struct cluster_options { /* borrowed */
 	size_t address_count;
 	const char *selector; /* each Gateway has a Service for these pods; NULL: it has none */
 	const char *ports;    /* their target ports: "20000-29999" */
+	const char *defaults; /* what they are like: {"type":"NodePort"}; NULL: as usual */
 	const char *owner;    /* what they belong to: "deployments/NAME"; NULL: nothing */
 };
 
@@ -32,6 +34,8 @@ void cluster_free(struct cluster *cluster); /* accepts NULL */
 
 /* Where the Gateways' Services are; empty: they have none. */
 struct str cluster_service_ns(const struct cluster *cluster);
+/* What they are like unless GatewayParameters say else; NULL: as usual. */
+const struct service_parameters *cluster_service_defaults(const struct cluster *cluster);
 
 /* The compiler has made a pass. waiting: over objects of which some are still to come. */
 void cluster_passed(struct cluster *cluster, bool waiting);
@@ -57,5 +61,6 @@ struct cluster_state {
 	struct publish_stats publish;
 	struct kube_client_stats client; /* of the lead, status, Services and Events */
 	struct events_stats events;
+	struct provision_stats services; /* zero: none are made */
 };
 void cluster_state(const struct cluster *cluster, struct cluster_state *ret_state);

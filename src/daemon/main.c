@@ -42,6 +42,9 @@ static const struct option_row run_options[] = {
 	  NULL },
 	{ "gateway-ports", "MIN-MAX", DEFAULT_GATEWAY_PORTS, NULL, "what target ports are chosen from", 0,
 	  NULL },
+	{ "gateway-service", "JSON", "{\"type\":\"LoadBalancer\"}", NULL,
+	  "what these Services are like unless GatewayParameters say else: their spec.service", 0,
+	  NULL },
 	{ "owner", "RESOURCE/NAME", "none", NULL,
 	  "deployments/NAME or daemonsets/NAME, ours: what the leader has made goes with it", 0,
 	  NULL },
@@ -253,6 +256,7 @@ static bool read_cluster(const struct cli *cli, bool kubernetes, struct cluster_
 		.lease_name = cli_option_or(cli, "lease-name", "tidegate"),
 		.selector = cli_option(cli, "gateway-services"),
 		.ports = cli_option_or(cli, "gateway-ports", DEFAULT_GATEWAY_PORTS),
+		.defaults = cli_option(cli, "gateway-service"),
 		.owner = cli_option(cli, "owner"),
 	};
 	for (size_t i = 0; i < cli->option_count; i++) {

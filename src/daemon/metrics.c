@@ -176,6 +176,13 @@ static void cluster_metrics(const struct cluster *cluster, struct sb *out)
 	       "Kubernetes Events that the API server refused; tried again.", s.events.failures);
 	number(out, "status_pending", "gauge", "Objects whose status may have to be written.",
 	       s.publish.pending);
+	number(out, "services_writes_total", "counter",
+	       "Gateways' Services made, changed or removed.", s.services.writes);
+	number(out, "services_conflicts_total", "counter",
+	       "Writes of Services that were not as they were thought to be; tried again.",
+	       s.services.conflicts);
+	number(out, "services_failures_total", "counter",
+	       "Writes of Services that the API server refused; tried again.", s.services.failures);
 }
 
 static void source_metrics(const struct app *app, struct sb *out)

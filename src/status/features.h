@@ -3,4 +3,11 @@
  * the one table of it: GatewayClass status says it, and the conformance suite is run with it. */
 #pragma once
 
-extern const char *const supported_features[]; /* ascending; ends with NULL */
+#include <stdbool.h>
+
+struct feature {
+	const char *name;   /* the Gateway API's */
+	bool needs_service; /* only where each Gateway has a Service of its own */
+};
+
+extern const struct feature supported_features[]; /* ascending; ends without a name */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Questions to a JSON object of which nothing is known for sure. */
+/* JSON objects of the API server, of which nothing is known for sure. */
 #pragma once
 
 #include <json-c/json.h>
@@ -33,3 +33,7 @@ static inline void json_put_text(struct json_object *json, const char *name, str
 	json_object_object_add(json, name,
 			       json_object_new_string_len(text.n ? text.p : "", (int)text.n));
 }
+
+/* Makes an object, by its metadata, belong to `owner`, an ownerReference. Other owners stay, but
+ * not one of the same kind and name with another uid: that was removed, and made anew. */
+void json_own(struct json_object *metadata, struct json_object *owner);

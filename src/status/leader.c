@@ -3,10 +3,10 @@
 
 #include <bsd/stdlib.h>
 #include <ev.h>
-#include <json-c/json.h>
 #include <time.h>
 
 #include "base/sb.h"
+#include "status/json.h"
 
 enum {
 	LEASE_S = 15,
@@ -100,21 +100,6 @@ static void pause_as_usual(struct leader *leader)
 
 /* ---- The Lease ---- */
 
-static struct json_object *member(struct json_object *json, const char *name)
-{
-	struct json_object *value = NULL;
-	if (json_object_is_type(json, json_type_object))
-		json_object_object_get_ex(json, name, &value);
-	return value;
-}
-
-static struct str text_at(struct json_object *json, const char *name)
-{
-	struct json_object *value = member(json, name);
-	return json_object_is_type(value, json_type_string) ? str_of(json_object_get_string(value)) :
-							      STR_NONE;
-}
-
 static void set_text(struct json_object *json, const char *name, const char *text)
 {
 	json_object_object_add(json, name, json_object_new_string(text));
@@ -142,32 +127,21 @@ static struct json_object *new_lease(const struct leader *leader)
 	return lease;
 }
 
-/* Owners of others stay, if there are any. */
-static void fill_owner(struct leader *leader)
-{
-	struct json_object *metadata = member(leader->lease, "metadata");
-	struct json_object *owners;
-	if (!leader->owner || member(metadata, "ownerReferences"))
-		return;
-	owners = json_object_new_array();
-	json_object_array_add(owners, json_object_get(leader->owner));
-	json_object_object_add(metadata, "ownerReferences", owners);
-}
-
 /* Makes the Lease ours, or nobody's. */
 static void fill_lease(struct leader *leader, bool ours)
 {
-	struct json_object *spec = member(leader->lease, "spec");
+	struct json_object *spec = json_field(leader->lease, "spec");
 	char now[TIME_BYTES];
 	now_text(now);
-	fill_owner(leader);
+	if (leader->owner)
+		json_own(json_field(leader->lease, "metadata"), leader->owner);
 	if (!spec) {
 		spec = json_object_new_object();
 		json_object_object_add(leader->lease, "spec", spec);
 	}
-	if (ours && !str_is(text_at(spec, "holderIdentity"), leader->options.identity)) {
-		int64_t transitions = json_object_get_int64(member(spec, "leaseTransitions"));
-		bool first = str_empty(text_at(spec, "acquireTime"));
+	if (ours && !str_is(json_text(spec, "holderIdentity"), leader->options.identity)) {
+		int64_t transitions = json_object_get_int64(json_field(spec, "leaseTransitions"));
+		bool first = str_empty(json_text(spec, "acquireTime"));
 		json_object_object_add(spec, "leaseTransitions",
 				       json_object_new_int64(first ? 0 : transitions + 1));
 		set_text(spec, "acquireTime", now);
@@ -181,8 +155,8 @@ static void fill_lease(struct leader *leader, bool ours)
 /* Takes the Lease as it is now. */
 static void keep_lease(struct leader *leader, struct json_object *json)
 {
-	struct str version = text_at(member(json, "metadata"), "resourceVersion");
-	struct str holder = text_at(member(json, "spec"), "holderIdentity");
+	struct str version = json_text(json_field(json, "metadata"), "resourceVersion");
+	struct str holder = json_text(json_field(json, "spec"), "holderIdentity");
 	json_object_put(leader->lease);
 	leader->lease = json_object_get(json);
 	snprintf(leader->holder, NAME_BYTES, STR_FMT, STR_ARG(holder));

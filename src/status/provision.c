@@ -429,14 +429,15 @@ static void start_delete(struct provision *provision, struct str name, struct js
 
 /* ---- The walk ---- */
 
-/* True when a request has begun. A Gateway that is not accepted keeps what it has. */
+/* True when a request has begun. A Gateway that is not accepted, or of which nobody knows what is
+ * wanted, keeps what it has. */
 static bool consider(struct provision *provision, const struct gateway_view *gateway)
 {
 	struct str name = gateway->service_name;
 	const struct known *known = map_get(provision->known, name);
 	struct error err;
 	if (!conditions_get(&gateway->conditions, "Accepted")->status ||
-	    (known && is_going(known->json)))
+	    gateway->class->parameters_missing || (known && is_going(known->json)))
 		return false;
 	struct json_object *stored = known ? known->json : NULL;
 	struct json_object *wanted =

@@ -2,11 +2,23 @@
 #include "status/service.h"
 
 #include "base/digest.h"
+#include "decode/decode.h"
 #include "decode/syntax.h"
 #include "status/json.h"
 
 /* MetalLB's, for more addresses than spec.loadBalancerIP takes. */
 #define ANNOTATION_ADDRESSES "metallb.io/loadBalancerIPs"
+
+/* The object of that name, made if there is none. */
+static struct json_object *section(struct json_object *parent, const char *name)
+{
+	struct json_object *value = json_field(parent, name);
+	if (!json_object_is_type(value, json_type_object)) {
+		value = json_object_new_object();
+		json_object_object_add(parent, name, value);
+	}
+	return value;
+}
 
 /* ---- Settings ---- */
 
@@ -45,6 +57,41 @@ bool service_parse_ports(struct str text, struct service_settings *settings, str
 	settings->min_port = (uint16_t)min;
 	settings->max_port = (uint16_t)max;
 	return true;
+}
+
+/* {"apiVersion":...,"kind":...,"metadata":{...},"spec":{"service":SERVICE}} */
+static struct json_object *make_document(struct json_object *service)
+{
+	struct json_object *document = json_object_new_object();
+	json_put_text(document, "apiVersion", STR(GROUP_TIDEGATE "/v1alpha1"));
+	json_put_text(document, "kind", str_of(kind_table[KIND_GATEWAYPARAMETERS].name));
+	json_put_text(section(document, "metadata"), "name", STR("defaults"));
+	json_object_object_add(section(document, "spec"), "service", service);
+	return document;
+}
+
+struct object *service_parse_defaults(struct str text, struct error *err)
+{
+	struct arena *arena = arena_new();
+	struct json_object *service = json_tokener_parse(arena_str(arena, text).p);
+	struct json_object *document = make_document(service);
+	struct decode_output out = { .object = NULL };
+	struct findings findings;
+	findings_init(&findings, arena);
+	if (!json_object_is_type(service, json_type_object))
+		error_set(err, ERR_SYNTAX, "'" STR_FMT "' is not a JSON object such as "
+			  "{\"type\":\"NodePort\"}", STR_ARG(text));
+	else
+		decode_object(document, STR_NONE, &out, &findings);
+	if (findings.count) { /* what is misspelt, too */
+		error_set(err, ERR_SYNTAX, STR_FMT " " STR_FMT, STR_ARG(findings.items[0].field),
+			  STR_ARG(findings.items[0].text));
+		object_free(out.object);
+		out.object = NULL;
+	}
+	json_object_put(document);
+	arena_free(arena);
+	return out.object;
 }
 
 /* ---- Ports ---- */
@@ -190,16 +237,6 @@ static bool add_ports(struct making *making, struct error *err)
 
 /* ---- Sections ---- */
 
-static struct json_object *section(struct json_object *parent, const char *name)
-{
-	struct json_object *value = json_field(parent, name);
-	if (!json_object_is_type(value, json_type_object)) {
-		value = json_object_new_object();
-		json_object_object_add(parent, name, value);
-	}
-	return value;
-}
-
 static void set_labels(const struct making *making)
 {
 	const struct meta *meta = &making->gateway->object->meta;
@@ -240,13 +277,65 @@ static void set_fields(const struct making *making, const char *name, struct jso
 
 /* ---- What the Gateway asks for ---- */
 
+static bool is_balanced(const struct gateway_view *gateway)
+{
+	return str_empty(gateway->parameters.type) || str_is(gateway->parameters.type,
+							     "LoadBalancer");
+}
+
+static void put_said(struct json_object *spec, const char *name, struct str text)
+{
+	if (!str_empty(text))
+		json_put_text(spec, name, text);
+}
+
+static void put_list(struct json_object *spec, const char *name, const struct str *items,
+		     size_t count)
+{
+	struct json_object *list = json_object_new_array();
+	for (size_t i = 0; i < count; i++)
+		json_object_array_add(list, json_object_new_string_len(items[i].p, (int)items[i].n));
+	if (count)
+		json_object_object_add(spec, name, list);
+	else
+		json_object_put(list);
+}
+
+/* What a type does not have is left out: the API server refuses it. */
+static void ask_for_fields(const struct gateway_view *gateway, struct json_object *spec)
+{
+	const struct service_parameters *said = &gateway->parameters;
+	if (is_balanced(gateway)) {
+		put_said(spec, "loadBalancerClass", said->load_balancer_class);
+		put_list(spec, "loadBalancerSourceRanges", said->source_ranges,
+			 said->source_range_count);
+		if (said->allocate_node_ports != NOT_SAID)
+			json_object_object_add(
+				spec, "allocateLoadBalancerNodePorts",
+				json_object_new_boolean(said->allocate_node_ports == SAID_TRUE));
+	}
+	if (!str_is(said->type, "ClusterIP"))
+		put_said(spec, "externalTrafficPolicy", said->external_traffic_policy);
+	put_said(spec, "internalTrafficPolicy", said->internal_traffic_policy);
+	put_said(spec, "ipFamilyPolicy", said->ip_family_policy);
+	put_list(spec, "ipFamilies", said->ip_families, said->ip_family_count);
+}
+
+static struct json_object *make_pairs(const struct pair *pairs, size_t count)
+{
+	struct json_object *json = json_object_new_object();
+	for (size_t i = 0; i < count; i++)
+		json_put_text(json, pairs[i].key.p, pairs[i].value);
+	return json;
+}
+
 static void ask_for_addresses(const struct making *making, struct json_object *spec,
 			      struct json_object *annotations)
 {
 	const struct gateway *gateway = &making->gateway->object->gateway;
 	struct str list = STR_NONE;
 	size_t count = 0;
-	for (size_t i = 0; i < gateway->address_count; i++) {
+	for (size_t i = 0; is_balanced(making->gateway) && i < gateway->address_count; i++) {
 		struct str value = gateway->addresses[i].value;
 		if (str_empty(value))
 			continue;
@@ -258,46 +347,35 @@ static void ask_for_addresses(const struct making *making, struct json_object *s
 		json_put_text(annotations, ANNOTATION_ADDRESSES, list);
 }
 
+static void note_fields(const struct making *making, struct json_object *annotations)
+{
+	const char *text =
+		json_object_to_json_string_ext(making->new_fields, JSON_C_TO_STRING_PLAIN);
+	if (json_object_object_length(making->new_fields))
+		json_put_text(annotations, ANNOTATION_FIELDS, str_of(text));
+	else
+		json_object_object_del(annotations, ANNOTATION_FIELDS);
+}
+
 static void set_optional(struct making *making)
 {
+	const struct service_parameters *said = &making->gateway->parameters;
 	struct json_object *metadata = section(making->wanted, "metadata");
 	struct json_object *all = section(metadata, "annotations");
-	struct json_object *spec = json_object_new_object(), *annotations = json_object_new_object();
+	struct json_object *spec = json_object_new_object();
+	struct json_object *labels = make_pairs(said->labels, said->label_count);
+	struct json_object *annotations = make_pairs(said->annotations, said->annotation_count);
+	ask_for_fields(making->gateway, spec);
 	ask_for_addresses(making, spec, annotations);
-	set_fields(making, "spec", section(making->wanted, "spec"), spec);
+	set_fields(making, "labels", section(metadata, "labels"), labels);
 	set_fields(making, "annotations", all, annotations);
-	if (json_object_object_length(making->new_fields))
-		json_put_text(all, ANNOTATION_FIELDS,
-			      str_of(json_object_to_json_string_ext(making->new_fields,
-								    JSON_C_TO_STRING_PLAIN)));
-	else
-		json_object_object_del(all, ANNOTATION_FIELDS);
+	set_fields(making, "spec", section(making->wanted, "spec"), spec);
+	note_fields(making, all);
 	if (json_object_object_length(all) == 0)
 		json_object_object_del(metadata, "annotations");
 	json_object_put(spec);
+	json_object_put(labels);
 	json_object_put(annotations);
-}
-
-/* ---- The owner ---- */
-
-/* One with the same kind and name but another uid was removed, and made anew. */
-static void set_owner(const struct making *making)
-{
-	struct json_object *owner = making->settings->owner;
-	struct json_object *metadata = section(making->wanted, "metadata");
-	struct json_object *before = json_field(metadata, "ownerReferences");
-	struct json_object *owners;
-	if (!owner)
-		return;
-	owners = json_object_new_array();
-	for (size_t i = 0; i < json_length(before); i++) {
-		struct json_object *other = json_object_array_get_idx(before, i);
-		if (!str_eq(json_text(other, "kind"), json_text(owner, "kind")) ||
-		    !str_eq(json_text(other, "name"), json_text(owner, "name")))
-			json_object_array_add(owners, json_object_get(other));
-	}
-	json_object_array_add(owners, json_object_get(owner));
-	json_object_object_add(metadata, "ownerReferences", owners);
 }
 
 /* ---- All together ---- */
@@ -344,12 +422,14 @@ struct json_object *service_wanted(const struct gateway_view *gateway,
 	making.new_fields = json_object_new_object();
 	spec = section(making.wanted, "spec");
 	if (add_ports(&making, err)) {
-		set_labels(&making);
-		set_owner(&making);
-		json_put_text(spec, "type", STR("LoadBalancer"));
+		set_optional(&making);
+		set_labels(&making); /* whatever others are asked for */
+		if (settings->owner)
+			json_own(section(making.wanted, "metadata"), settings->owner);
+		json_put_text(spec, "type", is_balanced(gateway) ? STR("LoadBalancer") :
+								   gateway->parameters.type);
 		json_object_object_add(spec, "selector", make_selector(settings));
 		json_object_object_add(spec, "ports", json_object_get(making.ports));
-		set_optional(&making);
 	} else {
 		json_object_put(making.wanted);
 		making.wanted = NULL;

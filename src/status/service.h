@@ -32,6 +32,10 @@ bool service_parse_selector(struct str text, struct arena *arena, struct service
 bool service_parse_ports(struct str text, struct service_settings *settings, struct error *err)
 	must_check;
 
+/* GatewayParameters from a JSON object such as their spec.service. object_free() it. NULL with what
+ * is wrong with the text. */
+struct object *service_parse_defaults(struct str text, struct error *err);
+
 /* How many Services have each target port. */
 struct port_book {
 	uint16_t users[PORT_COUNT];

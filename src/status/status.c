@@ -58,18 +58,21 @@ static struct condition version_condition(struct str version, struct arena *aren
 	};
 }
 
-static void write_features(struct out *out)
+static void write_features(bool by_service, struct out *out)
 {
 	out_kv_array(out, "supportedFeatures");
-	for (const char *const *name = supported_features; *name; name++) {
+	for (const struct feature *feature = supported_features; feature->name; feature++) {
+		if (feature->needs_service && !by_service)
+			continue;
 		out_object(out);
-		out_kv_cstr(out, "name", *name);
+		out_kv_cstr(out, "name", feature->name);
 		out_end(out);
 	}
 	out_end(out);
 }
 
-void status_class(const struct class_view *class, struct str version, struct out *out)
+void status_class(const struct class_view *class, struct str version, bool by_service,
+		  struct out *out)
 {
 	struct arena *arena = arena_new();
 	struct conditions conditions = class->conditions;
@@ -80,7 +83,7 @@ void status_class(const struct class_view *class, struct str version, struct out
 	}
 	out_object(out);
 	write_conditions(&conditions, class->object->meta.generation, NULL, out);
-	write_features(out);
+	write_features(by_service, out);
 	out_end(out);
 	arena_free(arena);
 }

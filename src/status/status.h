@@ -17,8 +17,10 @@ struct status_live {
 	size_t address_count;
 };
 
-/* version: of the Gateway API's definitions in the cluster; empty: not known. */
-void status_class(const struct class_view *class, struct str version, struct out *out);
+/* version: of the Gateway API's definitions in the cluster; empty: not known. by_service: each
+ * Gateway has a Service of its own, and so can do more. */
+void status_class(const struct class_view *class, struct str version, bool by_service,
+		  struct out *out);
 
 /* live may be NULL: Programmed is then what the views say. */
 void status_gateway(const struct gateway_view *gateway, const struct status_live *live,

@@ -173,6 +173,7 @@ def test_ports_stay(gate, server, tmp_path, options):
         numbers = [each for one in made.values() for each in targets(one).values()]
         assert len(numbers) == len(set(numbers)) == 4
         assert targets(third)[80] in numbers
+        assert two.metrics()["tidegate_services_writes_total"] == 1
         # A listener that goes takes its port with it
         server.apply(m.gateway("stay", m.listener("http", 80)))
         eventually(lambda: set(targets(service(server, "default--stay"))) == {80})
@@ -409,3 +410,124 @@ def test_other_namespaces(gate, server, ns):
         assert gate.metrics()['tidegate_objects{kind="Service"}'] == 1
     finally:
         server.delete("service", "other")
+
+
+# ---- what Services are like ----
+
+def parameters(name, ns="default", **service):
+    return m.obj("GatewayParameters", name, {"service": service}, ns=ns,
+                 api="tidegate.io/v1alpha1")
+
+
+def parameters_ref(name, **more):
+    return dict(group="tidegate.io", kind="GatewayParameters", name=name, **more)
+
+
+@pytest.fixture
+def own_class(server, request):
+    """A class of the test's own, whose parameters are GatewayParameters default/class."""
+    name = request.node.name.replace("_", "-")
+    made = m.gateway_class(name)
+    made["spec"]["parametersRef"] = parameters_ref("class", namespace="default")
+    server.apply(made)
+    yield name
+    server.kubectl("delete", "gatewayclass", name)
+    server.kubectl("delete", "gatewayparameters", "--all", "-n", "default")
+
+
+def test_infrastructure(gate, server):
+    """Labels and annotations of the Gateway are those of its Service, and go again."""
+    def gateway(**infrastructure):
+        server.apply(m.gateway("infra", m.listener("http", 80), infrastructure=infrastructure))
+
+    def metadata():
+        return service(server, "default--infra")["metadata"]
+
+    gateway(labels={"team": "a", "tier": "edge"}, annotations={"lb.test/pool": "a"})
+    gate.start()
+    leads(gate)
+    assert metadata()["labels"]["team"] == "a" and metadata()["labels"]["tier"] == "edge"
+    assert metadata()["annotations"]["lb.test/pool"] == "a"
+    server.kubectl("annotate", "service", "default--infra", "others.test/note=yes")
+    gateway(labels={"team": "b"})
+    eventually(lambda: metadata()["labels"]["team"] == "b")
+    eventually(lambda: "tier" not in metadata()["labels"])
+    eventually(lambda: metadata()["annotations"].keys() == {"others.test/note",
+                                                            "tidegate.io/fields"})
+    assert metadata()["labels"]["tidegate.io/gateway-namespace"] == "default"
+
+
+def test_parameters(gate, server, own_class):
+    """The Gateway's over the class's, those over the installation's."""
+    gate.options += ["--gateway-service", json.dumps({
+        "type": "NodePort", "externalTrafficPolicy": "Local", "labels": {"by": "option"}})]
+    server.apply(parameters("class", labels={"by": "class"}, externalTrafficPolicy="Cluster"),
+                 parameters("own", type="ClusterIP", labels={"more": "own"}))
+    gateway = m.gateway("para", m.listener("http", 80))
+    gateway["spec"]["gatewayClassName"] = own_class
+    start(gate, server, gateway, m.gateway("plain", m.listener("http", 80)),
+          m.route("para", [m.rule("a")], parents=[m.parent("para")]))
+
+    def spec(name, field):
+        return service(server, "default--" + name)["spec"].get(field)
+
+    assert spec("plain", "type") == "NodePort"
+    assert spec("plain", "externalTrafficPolicy") == "Local"
+    assert spec("para", "type") == "NodePort"
+    assert spec("para", "externalTrafficPolicy") == "Cluster"
+    made = service(server, "default--para")
+    assert made["metadata"]["labels"]["by"] == "class"
+    expect_programmed(server, "para", "True", "Programmed")
+    assert addresses(server, "para") == [made["spec"]["clusterIP"]]
+    # The Gateway's own; ports and address stay.
+    gateway["spec"]["infrastructure"] = {"parametersRef": parameters_ref("own")}
+    server.apply(gateway)
+    eventually(lambda: spec("para", "type") == "ClusterIP")
+    now = service(server, "default--para")
+    assert now["metadata"]["labels"]["more"] == "own"
+    assert (targets(now), now["spec"]["clusterIP"]) == (targets(made), made["spec"]["clusterIP"])
+    assert "externalTrafficPolicy" not in now["spec"]
+    # A change of them is a change of it.
+    server.apply(parameters("own", type="ClusterIP", internalTrafficPolicy="Local"))
+    eventually(lambda: spec("para", "internalTrafficPolicy") == "Local")
+    assert "more" not in service(server, "default--para")["metadata"]["labels"]
+    # Without those of the Gateway it is not accepted; what there is stays.
+    server.delete("gatewayparameters", "own")
+    eventually(lambda: gateway_condition(server, "Accepted", "para")["reason"] ==
+               "InvalidParameters")
+    assert spec("para", "internalTrafficPolicy") == "Local"
+    # Without those of the class everything stays as it is, traffic too.
+    del gateway["spec"]["infrastructure"]
+    server.apply(gateway)
+    eventually(lambda: spec("para", "type") == "NodePort")
+    server.delete("gatewayparameters", "class")
+
+    def class_condition():
+        status = json.loads(server.kubectl("get", "gatewayclass", own_class, "-o", "json"))["status"]
+        return condition(status["conditions"], "Accepted")
+    eventually(lambda: class_condition()["reason"] == "InvalidParameters")
+    assert get(service(server, "default--para")).origin == "a"
+    assert service(server, "default--para")["metadata"]["labels"]["by"] == "class"
+    server.apply(parameters("class", labels={"by": "other"}))
+    eventually(lambda: class_condition()["status"] == "True")
+    eventually(lambda: service(server, "default--para")["metadata"]["labels"]["by"] == "other")
+
+
+def test_parameters_are_checked(server):
+    """By the API server, as by tidegate."""
+    for wrong in ({"type": "ExternalName"}, {"ipFamilies": ["IPv5"]}, {"externalTrafficPolicy": ""},
+                  {"ipFamilies": ["IPv4", "IPv4"]}, {"loadBalancerSourceRanges": ["192.0.2.1"]}):
+        with pytest.raises(AssertionError, match="spec.service"):
+            server.apply(parameters("wrong", **wrong))
+
+
+def test_what_the_api_server_refuses(gate, server):
+    """One Gateway's Service is refused: that one is told of, the others are made."""
+    start(gate, server, parameters("v6", ipFamilies=["IPv6"], ipFamilyPolicy="SingleStack"),
+          m.gateway("v6", m.listener("http", 80),
+                    infrastructure={"parametersRef": parameters_ref("v6")}),
+          m.gateway("well", m.listener("http", 80)))
+    service(server, "default--well")
+    found = gate.expect_finding("Service", "ServiceNotWritten")
+    assert found["object"] == "default/default--v6" and "ipFamilies" in found["text"]
+    server.delete("gatewayparameters", "v6")

@@ -22,14 +22,14 @@ struct fixture {
 
 static int setup(void **state)
 {
-	struct fixture *f = calloc(1, sizeof(*f));
+	struct fixture *f = xcalloc(1, sizeof(*f));
 	void *world = NULL;
 	struct error err;
 	world_setup(&world);
 	f->world = world;
 	f->world->options.service_ns = STR("gates");
 	f->arena = arena_new();
-	f->book = calloc(1, sizeof(*f->book));
+	f->book = xcalloc(1, sizeof(*f->book));
 	f->settings.ns = STR("gates");
 	f->settings.controller = STR("tidegate.io_gateway-controller");
 	assert_true(service_parse_selector(STR("app=tidegate,x/i=edge"), f->arena, &f->settings,
@@ -186,6 +186,59 @@ static void addresses(void **state)
 	json_object_put(made);
 }
 
+/* Fields, labels and annotations come and go; ours and others' stay. */
+static void parameters(void **state)
+{
+	struct fixture *f = *state;
+	const char *http = HTTP("a", "80");
+	struct error err;
+	struct object *defaults = service_parse_defaults(
+		STR("{\"externalTrafficPolicy\":\"Local\",\"loadBalancerClass\":\"a.test/b\","
+		    "\"ipFamilies\":[\"IPv6\"],\"loadBalancerSourceRanges\":[\"192.0.2.0/24\"],"
+		    "\"allocateLoadBalancerNodePorts\":false,\"labels\":{\"team\":\"a\","
+		    "\"tidegate.io/controller\":\"x\"}}"), &err);
+	assert_non_null(defaults);
+	f->world->options.service_defaults = &defaults->gateway_parameters.service;
+	struct json_object *made = next(
+		f, put_gateway(f, http, ",'infrastructure':{'annotations':{'note':'yes'}}"), NULL);
+	assert_string_equal(text(made, "/spec/externalTrafficPolicy"), "Local");
+	assert_string_equal(text(made, "/spec/loadBalancerClass"), "a.test/b");
+	assert_string_equal(text(made, "/spec/ipFamilies"), "[ \"IPv6\" ]");
+	assert_string_equal(text(made, "/spec/allocateLoadBalancerNodePorts"), "false");
+	assert_string_equal(text(made, "/metadata/labels/team"), "a");
+	assert_true(service_is_ours(made, f->settings.controller));
+	assert_string_equal(text(made, "/metadata/annotations/note"), "yes");
+	set(made, "/metadata/labels/other", "\"b\"");
+	struct object *other = service_parse_defaults(
+		STR("{\"type\":\"ClusterIP\",\"externalTrafficPolicy\":\"Local\","
+		    "\"loadBalancerClass\":\"a.test/b\"}"), &err);
+	f->world->options.service_defaults = &other->gateway_parameters.service;
+	made = next(f, put_gateway(f, http, ",'addresses':[{'value':'192.0.2.1'}]"), made);
+	assert_string_equal(text(made, "/spec/type"), "ClusterIP");
+	static const char *const gone[] = { "/spec/externalTrafficPolicy", "/spec/loadBalancerClass",
+					    "/spec/ipFamilies", "/spec/loadBalancerSourceRanges",
+					    "/spec/allocateLoadBalancerNodePorts",
+					    "/spec/loadBalancerIP", "/metadata/labels/team",
+					    "/metadata/annotations" };
+	for (size_t i = 0; i < sizeof(gone) / sizeof(gone[0]); i++)
+		assert_false(has(made, gone[i]));
+	assert_string_equal(text(made, "/metadata/labels/other"), "b");
+	assert_true(service_is_ours(made, f->settings.controller));
+	json_object_put(made);
+	object_free(defaults);
+	object_free(other);
+}
+
+static void bad_defaults(void **state)
+{
+	static const char *const bad[] = { "", "x", "[]", "{\"type\":\"x\"}", "{\"typ\":1}" };
+	struct error err;
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_null(service_parse_defaults(str_of(bad[i]), &err));
+	assert_non_null(strstr(err.text, "spec.service.typ"));
+}
+
 static void owners(void **state)
 {
 	struct fixture *f = *state;
@@ -274,6 +327,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(fresh, setup, teardown),
 		cmocka_unit_test_setup_teardown(stable, setup, teardown),
 		cmocka_unit_test_setup_teardown(addresses, setup, teardown),
+		cmocka_unit_test_setup_teardown(parameters, setup, teardown),
+		cmocka_unit_test(bad_defaults),
 		cmocka_unit_test_setup_teardown(owners, setup, teardown),
 		cmocka_unit_test_setup_teardown(full, setup, teardown),
 		cmocka_unit_test_setup_teardown(shared, setup, teardown),

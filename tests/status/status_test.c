@@ -38,24 +38,29 @@ static void class_status(void **state)
 	world_resolve(world);
 	sb_init(&sb, 4096);
 	out_init(&out, &sb, OUT_JSON);
-	status_class(&world->gateways->classes[0], STR("v1.6.1"), &out);
+	status_class(&world->gateways->classes[0], STR("v1.6.1"), false, &out);
 	struct str text = sb_str(&sb);
 	assert_mentions(text, "{\"conditions\":[{\"type\":\"Accepted\",\"status\":\"True\","
 			      "\"reason\":\"Accepted\",\"message\":\"Gateways of this class are "
 			      "served by Tidegate.\",\"observedGeneration\":0},{"
 			      "\"type\":\"SupportedVersion\",\"status\":\"True\"");
 	assert_mentions(text, "\"supportedFeatures\":[{\"name\":\"Gateway\"},");
+	assert_null(strstr(text.p, "GatewayStaticAddresses"));
+	sb_reset(&sb);
+	out_init(&out, &sb, OUT_JSON);
+	status_class(&world->gateways->classes[0], STR("v1.6.1"), true, &out);
+	assert_mentions(sb_str(&sb), "\"GatewayStaticAddresses\"");
 	sb_fini(&sb);
 	/* Features are claimed in order; of a version that is not known nothing is said. */
-	for (size_t i = 1; supported_features[i]; i++)
-		assert_true(strcmp(supported_features[i - 1], supported_features[i]) < 0);
+	for (size_t i = 1; supported_features[i].name; i++)
+		assert_true(strcmp(supported_features[i - 1].name, supported_features[i].name) < 0);
 	sb_init(&sb, 4096);
 	out_init(&out, &sb, OUT_JSON);
-	status_class(&world->gateways->classes[0], STR_NONE, &out);
+	status_class(&world->gateways->classes[0], STR_NONE, false, &out);
 	assert_null(strstr(sb_str(&sb).p, "SupportedVersion"));
 	sb_reset(&sb);
 	out_init(&out, &sb, OUT_JSON);
-	status_class(&world->gateways->classes[0], STR("v2.0.0"), &out);
+	status_class(&world->gateways->classes[0], STR("v2.0.0"), false, &out);
 	assert_mentions(sb_str(&sb), "\"reason\":\"UnsupportedVersion\"");
 	sb_fini(&sb);
 }
