@@ -29,6 +29,7 @@ EVERYTHING = {
     "haproxy": {"threads": 2, "maxconn": 10000, "spareBackends": 0}, "agent": {"threads": 2},
     "service": {"mode": "Shared", "annotations": {"a": "b"}, "externalTrafficPolicy": "Local",
                 "loadBalancerClass": "example.com/lb", "loadBalancerSourceRanges": ["192.0.2.0/24"],
+                "allocateLoadBalancerNodePorts": True,
                 "nodePorts": {"http": 30080}, "extraPorts": [{"name": "more", "port": 8080}]},
     "autoscaling": {"enabled": True, "targetMemoryUtilizationPercentage": 80,
                     "behavior": {"scaleDown": {"stabilizationWindowSeconds": 60}}},
@@ -176,6 +177,16 @@ def test_network_of_the_node():
     assert rolling == {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
 
 
+OWN_LABELS = {"app.kubernetes.io/name": "tidegate", "app.kubernetes.io/instance": "edge"}
+
+
+def gateway_service(values=None):
+    """What Gateways' Services are like."""
+    (container,) = pod(values)["containers"]
+    option = "--gateway-service="
+    return json.loads(next(word for word in container["args"] if word.startswith(option))[len(option):])
+
+
 def test_services():
     """Whose they are, what binds, and who may make them."""
     def about(**service):
@@ -184,7 +195,7 @@ def test_services():
         container = made["Deployment", NAME]["spec"]["template"]["spec"]["containers"][0]
         role = made["Role", NAME + "-leader"]["rules"]
         return (("Service", NAME) in made,
-                [each for each in container["args"] if each.startswith("--gateway-")],
+                [each for each in container["args"] if each.startswith("--gateway-")][:2],
                 [port["name"] for port in container["ports"]],
                 made["NetworkPolicy", NAME]["spec"]["ingress"][0]["ports"],
                 [rule["verbs"] for rule in role if rule["resources"] == ["services"]])
@@ -194,6 +205,14 @@ def test_services():
         False, ["--gateway-services=app.kubernetes.io/instance=edge,app.kubernetes.io/name=tidegate",
                 "--gateway-ports=20000-29999"], ["metrics"], [{"port": 20000, "endPort": 29999}],
         [["list", "watch", "create", "update", "delete"]])
+    assert gateway_service() == {"type": "LoadBalancer", "labels": OWN_LABELS}
+    assert gateway_service({
+        "commonLabels": {"a": "b"}, "commonAnnotations": {"a": "b"}, "service.type": "NodePort",
+        "service.annotations": {"c": "d"}, "service.allocateLoadBalancerNodePorts": False,
+        "service.ipFamilies": ["IPv6"], "service.externalTrafficPolicy": "Local"}) == {
+            "type": "NodePort", "labels": dict(OWN_LABELS, a="b"), "ipFamilies": ["IPv6"],
+            "annotations": {"a": "b", "c": "d"}, "externalTrafficPolicy": "Local",
+            "allocateLoadBalancerNodePorts": False}
     assert about(targetPorts={"first": 1000, "last": 1999})[1][1] == "--gateway-ports=1000-1999"
     assert about(mode="Shared") == (True, [], ["metrics", "http", "https"], listeners, [])
     assert about(mode="None") == (False, [], ["metrics", "http", "https"], listeners, [])
@@ -321,6 +340,9 @@ def test_rights_are_enough(server, tmp_path, variant):
         try:
             eventually(lambda: gate.metrics()['tidegate_objects{kind="Secret"}'] == 1)
             eventually(lambda: made("service", "one--gw"))
+            assert server.kubectl("get", "service", "-n", NAMESPACE, "-o", "name", "-l",
+                                  ",".join("%s=%s" % pair for pair in OWN_LABELS.items())) == (
+                                      "service/one--gw\n")
             eventually(lambda: made("lease", NAME), timeout=30)
             server.apply(m.gateway("gw", m.listener("https", 443, certs=["pem"]),
                                    m.listener("http", 80), ns="one"))

@@ -54,6 +54,23 @@ annotations: {{- toYaml . | nindent 2 }}
 {{- .Values.service.mode | default (ternary "None" "PerGateway" .Values.hostNetwork) }}
 {{- end }}
 
+{{- /* What Gateways' Services are like: of the values, what is set, as JSON. */}}
+{{- define "tidegate.gatewayService" -}}
+{{- $made := dict "labels" (merge (dict) (include "tidegate.selectorLabels" . | fromYaml) .Values.service.labels .Values.commonLabels) }}
+{{- with merge (dict) .Values.service.annotations .Values.commonAnnotations }}
+{{- $made = set $made "annotations" . }}
+{{- end }}
+{{- range $field := list "type" "externalTrafficPolicy" "internalTrafficPolicy" "ipFamilyPolicy" "ipFamilies" "loadBalancerClass" "loadBalancerSourceRanges" }}
+{{- with index $.Values.service $field }}
+{{- $made = set $made $field . }}
+{{- end }}
+{{- end }}
+{{- if kindIs "bool" .Values.service.allocateLoadBalancerNodePorts }}
+{{- $made = set $made "allocateLoadBalancerNodePorts" .Values.service.allocateLoadBalancerNodePorts }}
+{{- end }}
+{{- toJson $made }}
+{{- end }}
+
 {{- define "tidegate.resource" -}}
 {{ lower .Values.kind }}s
 {{- end }}

@@ -16,6 +16,7 @@
 {{- end }}
 - --gateway-services={{ join "," $selector }}
 - --gateway-ports={{ .Values.service.targetPorts.first }}-{{ .Values.service.targetPorts.last }}
+- {{ printf "--gateway-service=%s" (include "tidegate.gatewayService" .) | quote }}
 {{- end }}
 {{- if .Values.hostNetwork }}
 {{- /* HAProxy's user by default, who has no right to ports below 1024 without root's to become it */}}
