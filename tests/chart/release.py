@@ -12,7 +12,8 @@ import parts
 from tidegate import eventually
 
 PATIENCE_S = 120
-OUR_KIND = "customresourcedefinition.apiextensions.k8s.io/backends.tidegate.io"
+OUR_KINDS = ["customresourcedefinition.apiextensions.k8s.io/%s.tidegate.io" % plural
+             for plural in ("backends", "gatewayparameters")]
 
 
 class Release:
@@ -52,10 +53,10 @@ class Release:
                          "--timeout", "%ds" % PATIENCE_S, *options(dict(image, **values)))
 
     def uninstall(self):
-        """With what helm leaves to the user: the definition of our kind."""
+        """With what helm leaves to the user: the definitions of our kinds."""
         with contextlib.suppress(Refused):
             self.helm("uninstall", RELEASE, "--wait", "--ignore-not-found")
-        self.kubectl("delete", "--ignore-not-found", "namespace/" + NAMESPACE, OUR_KIND)
+        self.kubectl("delete", "--ignore-not-found", "namespace/" + NAMESPACE, *OUR_KINDS)
 
     def rolled_out(self, what="deployment/" + NAME):
         self.kubectl("-n", NAMESPACE, "rollout", "status", what, "--timeout=%ds" % PATIENCE_S)

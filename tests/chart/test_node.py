@@ -16,7 +16,7 @@ import clients
 from load import Load
 import node as machine
 import parts
-from release import OUR_KIND, PATIENCE_S, Release
+from release import OUR_KINDS, PATIENCE_S, Release
 from tidegate import BUILD, TOP, eventually
 
 HAPROXY = os.environ.get("HAPROXY_VERSION", "2.6")
@@ -98,7 +98,7 @@ def test_install_page(node, tmp_path):
     finally:
         helm("uninstall", "edge", "--wait", "--ignore-not-found", "--namespace", "edge",
              kubeconfig=node.cluster.kubeconfig)
-        node.kubectl("delete", "--ignore-not-found", "namespace/edge", OUR_KIND)
+        node.kubectl("delete", "--ignore-not-found", "namespace/edge", *OUR_KINDS)
 
 
 def test_traffic(release):
@@ -266,7 +266,8 @@ def test_kind_forbidden(release):
     release.rolled_out()
     expect_pods(release.address())
     found = json.loads(release.tidectl("findings", "-o", "json"))
-    assert [(each["kind"], each["reason"]) for each in found] == [("Backend", "Forbidden")], found
+    assert [(each["kind"], each["reason"]) for each in found] == [
+        ("Backend", "Forbidden"), ("GatewayParameters", "Forbidden")], found
     assert "backends" in found[0]["text"]
 
 
@@ -297,6 +298,6 @@ def test_uninstall(node):
     node.install(**QUICK)
     assert "deployment.apps/" + NAME in leftovers()
     node.helm("uninstall", RELEASE, "--wait")
-    eventually(lambda: leftovers() == [OUR_KIND], timeout=60)
+    eventually(lambda: leftovers() == OUR_KINDS, timeout=60)
     # What stayed is taken over again.
     node.install(**QUICK)

@@ -22,7 +22,8 @@ GRANTS = {"apiGroups": ["gateway.networking.k8s.io"], "verbs": READ,
           "resources": ["referencegrants"]}
 CORE = {"apiGroups": [""], "resources": ["namespaces", "services"], "verbs": READ}
 SLICES = {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": READ}
-BACKENDS = {"apiGroups": ["tidegate.io"], "resources": ["backends"], "verbs": READ}
+BACKENDS = {"apiGroups": ["tidegate.io"], "resources": ["backends", "gatewayparameters"],
+            "verbs": READ}
 ALL = [GATEWAY_API, GRANTS, CORE, SLICES, BACKENDS]
 
 
