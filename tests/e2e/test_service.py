@@ -174,6 +174,16 @@ def test_a_crash_is_no_news_for_traffic(service):
     assert service.worker_pid() == worker
 
 
+def test_crashes_are_never_too_many(service):
+    restarts = int(service.show("NRestarts"))
+    for number in range(1, 8):
+        service.signal_main("KILL")
+        eventually(lambda: int(service.show("NRestarts")) >= restarts + number and active(service),
+                   interval=0.1)
+    service.settle()
+    assert answers(service)
+
+
 def test_one_that_hangs_is_started_again(service):
     path = "/proc/%d/root/run/systemd/system/%s.d" % (service.init, UNIT)
     os.makedirs(path)
