@@ -18,6 +18,8 @@
 #define DNS_SETTLE_S 0.02
 #define HOUSEKEEPING_S 1.0
 #define SAME_SIGNAL_S 1.0
+#define LOCK_PAUSE_NS (10 * 1000 * 1000)
+#define LOCK_TRIES 200 /* two seconds */
 #define NEXT_PASS UINT64_MAX /* sequence of a waiter: not known before the pass */
 
 const double histogram_bounds[HISTOGRAM_BUCKETS] = { 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
@@ -636,6 +638,21 @@ static bool make_directory(const char *path, struct error *err)
 				"--state-dir", path);
 }
 
+/* After a kill, a child that has not executed its program yet has the lock for a moment. */
+static bool lock_soon(int fd)
+{
+	const struct timespec pause = { .tv_nsec = LOCK_PAUSE_NS };
+	for (int i = 0; i < LOCK_TRIES; i++) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return true;
+		if (errno != EWOULDBLOCK)
+			return false;
+		nanosleep(&pause, NULL);
+	}
+	errno = EWOULDBLOCK;
+	return false;
+}
+
 /* One tidegate a run directory: two would fight over HAProxy. */
 static bool lock_run_dir(struct app *app, struct error *err)
 {
@@ -643,7 +660,7 @@ static bool lock_run_dir(struct app *app, struct error *err)
 	sb_init(&path, 8192);
 	sb_addf(&path, "%s/tidegate.lock", app->options.engine.run_dir);
 	app->lock_fd = open(path.data, O_RDONLY | O_CREAT | O_CLOEXEC, 0640);
-	bool ok = app->lock_fd >= 0 && flock(app->lock_fd, LOCK_EX | LOCK_NB) == 0;
+	bool ok = app->lock_fd >= 0 && lock_soon(app->lock_fd);
 	if (!ok && errno == EWOULDBLOCK)
 		error_set(err, ERR_REFUSED, "another tidegate runs in %s: stop it, or use another "
 					  "--run-dir", app->options.engine.run_dir);

@@ -52,6 +52,8 @@ def disk(cold_gate):
     try:
         cold_gate.start()
         cold_gate.apply("r", *AGENT_ROUTES)
+        # The master executes itself anew once its worker runs, and needs its files for that.
+        eventually(lambda: "master" in cold_gate.runtime("show proc;quit", "master.sock"))
         yield disk
         cold_gate.close()
     finally:
