@@ -1,38 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/pods.h"
 
-#include <json-c/json.h>
-
 #include "base/sb.h"
+#include "source/json.h"
 
 enum { LIST_BYTES = 220 };
 
 #define LABEL_RELEASE "app.kubernetes.io/instance"
 
-static struct json_object *member(struct json_object *json, const char *name)
-{
-	struct json_object *value = NULL;
-	if (json_object_is_type(json, json_type_object))
-		json_object_object_get_ex(json, name, &value);
-	return value;
-}
-
-static struct str text_at(struct json_object *json, const char *name)
-{
-	struct json_object *value = member(json, name);
-	return json_object_is_type(value, json_type_string) ? str_of(json_object_get_string(value)) :
-							      STR_NONE;
-}
-
 static bool is_ready(struct json_object *status)
 {
-	struct json_object *conditions = member(status, "conditions");
+	struct json_object *conditions = json_field(status, "conditions");
 	size_t count = json_object_is_type(conditions, json_type_array) ?
 			       json_object_array_length(conditions) : 0;
 	for (size_t i = 0; i < count; i++) {
 		struct json_object *condition = json_object_array_get_idx(conditions, i);
-		if (str_is(text_at(condition, "type"), "Ready"))
-			return str_is(text_at(condition, "status"), "True");
+		if (str_is(json_text(condition, "type"), "Ready"))
+			return str_is(json_text(condition, "status"), "True");
 	}
 	return false;
 }
@@ -47,13 +31,13 @@ static bool holds(struct str holder, const struct pod *pod)
 
 static bool holds_one(struct json_object *leases, const struct pod *pod)
 {
-	struct json_object *items = member(leases, "items");
+	struct json_object *items = json_field(leases, "items");
 	size_t count = json_object_is_type(items, json_type_array) ? json_object_array_length(items) :
 								     0;
 	for (size_t i = 0; i < count; i++) {
 		struct json_object *lease = json_object_array_get_idx(items, i);
-		if (str_eq(text_at(member(lease, "metadata"), "namespace"), pod->ns) &&
-		    holds(text_at(member(lease, "spec"), "holderIdentity"), pod))
+		if (str_eq(json_text(json_field(lease, "metadata"), "namespace"), pod->ns) &&
+		    holds(json_text(json_field(lease, "spec"), "holderIdentity"), pod))
 			return true;
 	}
 	return false;
@@ -80,23 +64,23 @@ static int cmp_pods(const void *left, const void *right)
 void pods_read(struct json_object *list, struct json_object *leases, struct arena *arena,
 	       struct pods *ret)
 {
-	struct json_object *items = member(list, "items");
+	struct json_object *items = json_field(list, "items");
 	size_t count = json_object_is_type(items, json_type_array) ? json_object_array_length(items) :
 								     0;
 	*ret = (struct pods){ .items = arena_array(arena, count, sizeof(*ret->items)) };
 	for (size_t i = 0; i < count; i++) {
 		struct json_object *json = json_object_array_get_idx(items, i);
-		struct json_object *metadata = member(json, "metadata");
-		struct json_object *status = member(json, "status");
+		struct json_object *metadata = json_field(json, "metadata");
+		struct json_object *status = json_field(json, "status");
 		struct pod *pod = &ret->items[ret->count];
-		if (!str_is(text_at(status, "phase"), "Running"))
+		if (!str_is(json_text(status, "phase"), "Running"))
 			continue;
-		pod->ns = arena_str(arena, text_at(metadata, "namespace"));
-		pod->name = arena_str(arena, text_at(metadata, "name"));
-		pod->node = arena_str(arena, text_at(member(json, "spec"), "nodeName"));
+		pod->ns = arena_str(arena, json_text(metadata, "namespace"));
+		pod->name = arena_str(arena, json_text(metadata, "name"));
+		pod->node = arena_str(arena, json_text(json_field(json, "spec"), "nodeName"));
 		pod->release = arena_str(arena,
-					 text_at(member(metadata, "labels"), LABEL_RELEASE));
-		pod->ready = is_ready(status) && !member(metadata, "deletionTimestamp");
+					 json_text(json_field(metadata, "labels"), LABEL_RELEASE));
+		pod->ready = is_ready(status) && !json_field(metadata, "deletionTimestamp");
 		pod->leads = holds_one(leases, pod);
 		ret->count++;
 	}

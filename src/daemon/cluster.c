@@ -3,12 +3,12 @@
 
 #include <arpa/inet.h>
 #include <bsd/stdlib.h>
-#include <json-c/json.h>
 #include <unistd.h>
 
 #include "daemon/app.h"
 #include "daemon/log.h"
 #include "daemon/problems.h"
+#include "source/json.h"
 #include "status/leader.h"
 #include "status/owner.h"
 #include "status/status.h"
@@ -294,7 +294,7 @@ static void read_version(struct cluster *cluster);
 static void on_definition_done(void *user, const struct kube_answer *answer)
 {
 	struct cluster *cluster = user;
-	struct json_object *json = NULL, *metadata, *annotations, *version;
+	struct json_object *json = NULL, *annotations;
 	cluster->definition = NULL;
 	if (answer->unanswered) {
 		sb_fini(&cluster->definition_body);
@@ -303,10 +303,9 @@ static void on_definition_done(void *user, const struct kube_answer *answer)
 	}
 	if (answer->status == 200)
 		json = json_tokener_parse(sb_str(&cluster->definition_body).p);
-	if (json_object_object_get_ex(json, "metadata", &metadata) &&
-	    json_object_object_get_ex(metadata, "annotations", &annotations) &&
-	    json_object_object_get_ex(annotations, GROUP_GATEWAY "/bundle-version", &version))
-		snprintf(cluster->version, VERSION_BYTES, "%s", json_object_get_string(version));
+	annotations = json_field(json_field(json, "metadata"), "annotations");
+	snprintf(cluster->version, VERSION_BYTES, "%s",
+		 json_cstr(annotations, GROUP_GATEWAY "/bundle-version"));
 	json_object_put(json);
 	sb_fini(&cluster->definition_body);
 }

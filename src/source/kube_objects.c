@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "source/kube_objects.h"
 
-#include <json-c/json.h>
-
 #include "base/digest.h"
 #include "base/map.h"
 #include "base/sb.h"
 #include "decode/decode.h"
+#include "source/json.h"
 
 enum { SUM_BYTES = 16 };
 
@@ -57,30 +56,13 @@ void kube_objects_free(struct kube_objects *objects)
 
 /* ---- One object's text ---- */
 
-static struct str text_at(struct json_object *json, const char *name)
-{
-	struct json_object *value = NULL;
-	if (!json_object_is_type(json, json_type_object) ||
-	    !json_object_object_get_ex(json, name, &value) ||
-	    !json_object_is_type(value, json_type_string))
-		return STR_NONE;
-	return str_of(json_object_get_string(value));
-}
-
-static struct json_object *metadata_of(struct json_object *json)
-{
-	struct json_object *metadata = NULL;
-	json_object_object_get_ex(json, "metadata", &metadata);
-	return metadata;
-}
-
 /* "namespace/name"; false when there is not even a name. */
 static bool make_key(struct json_object *json, struct sb *sb)
 {
-	struct json_object *metadata = metadata_of(json);
-	struct str name = text_at(metadata, "name");
+	struct json_object *metadata = json_field(json, "metadata");
+	struct str name = json_text(metadata, "name");
 	sb_init(sb, MAX_NAMESPACE_BYTES + MAX_NAME_BYTES + 2);
-	sb_add(sb, text_at(metadata, "namespace"));
+	sb_add(sb, json_text(metadata, "namespace"));
 	sb_addc(sb, '/');
 	sb_add(sb, name);
 	return !str_empty(name) && sb_ok(sb, NULL);
@@ -89,16 +71,15 @@ static bool make_key(struct json_object *json, struct sb *sb)
 /* A Service whose status says where a Gateway is reached. */
 static bool has_addresses(enum kind kind, struct json_object *metadata)
 {
-	struct json_object *labels = NULL;
-	return kind == KIND_SERVICE && json_object_object_get_ex(metadata, "labels", &labels) &&
-	       str_is(text_at(labels, LABEL_MANAGED_BY), MANAGED_BY);
+	return kind == KIND_SERVICE &&
+	       str_is(json_text(json_field(metadata, "labels"), LABEL_MANAGED_BY), MANAGED_BY);
 }
 
 /* Takes out what is not read, and digests the rest. */
 static void digest(enum kind kind, struct json_object *json, unsigned char ret_sum[SUM_BYTES])
 {
 	static const char *const noise[] = { "managedFields", "annotations", "resourceVersion" };
-	struct json_object *metadata = metadata_of(json);
+	struct json_object *metadata = json_field(json, "metadata");
 	unsigned char raw[DIGEST_RAW_BYTES];
 	if (!has_addresses(kind, metadata))
 		json_object_object_del(json, "status");
@@ -149,7 +130,7 @@ bool kube_objects_put(struct kube_objects *objects, struct json_object *json, bo
 	bool changed = false;
 	if (make_key(json, &key)) {
 		struct entry *entry = entry_make(objects, sb_str(&key));
-		str_u64(text_at(metadata_of(json), "resourceVersion"), UINT64_MAX, &revision);
+		str_u64(json_text(json_field(json, "metadata"), "resourceVersion"), UINT64_MAX, &revision);
 		digest(objects->kind, json, sum);
 		bool older = again && revision < entry->revision;
 		if (!older && (again || memcmp(sum, entry->sum, SUM_BYTES) != 0)) {

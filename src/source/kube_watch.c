@@ -3,8 +3,8 @@
 
 #include <bsd/stdlib.h>
 #include <ev.h>
-#include <json-c/json.h>
 
+#include "source/json.h"
 #include "source/kube_json.h"
 
 enum {
@@ -82,18 +82,9 @@ static void begin_list(struct kube_watch *watch)
 
 /* ---- What the objects' envelope says ---- */
 
-static const char *text_at(struct json_object *json, const char *name)
-{
-	struct json_object *value = NULL;
-	bool is_text = json_object_is_type(json, json_type_object) &&
-		       json_object_object_get_ex(json, name, &value) &&
-		       json_object_is_type(value, json_type_string);
-	return is_text ? json_object_get_string(value) : "";
-}
-
 static void keep_version(struct kube_watch *watch, struct json_object *metadata)
 {
-	const char *version = text_at(metadata, "resourceVersion");
+	const char *version = json_cstr(metadata, "resourceVersion");
 	if (*version && strlen(version) < VERSION_BYTES)
 		memcpy(watch->resource_version, version, strlen(version) + 1);
 }
@@ -105,9 +96,9 @@ static void add_envelope(const struct kube_watch *watch, struct json_object *jso
 	char version[VERSION_BYTES];
 	snprintf(version, sizeof(version), "%s%s%s", info->group, *info->group ? "/" : "",
 		 kube_watch_version(watch));
-	if (!*text_at(json, "kind"))
+	if (!*json_cstr(json, "kind"))
 		json_object_object_add(json, "kind", json_object_new_string(info->name));
-	if (!*text_at(json, "apiVersion"))
+	if (!*json_cstr(json, "apiVersion"))
 		json_object_object_add(json, "apiVersion", json_object_new_string(version));
 }
 
@@ -120,7 +111,7 @@ static bool take_list_member(void *user, const char *member, struct json_object 
 		add_envelope(watch, json);
 		watch->ops->object(watch->user, json);
 	} else if (strcmp(member, "metadata") == 0) {
-		const char *next = text_at(json, "continue");
+		const char *next = json_cstr(json, "continue");
 		keep_version(watch, json);
 		forget_page(watch);
 		if (*next)
@@ -132,31 +123,26 @@ static bool take_list_member(void *user, const char *member, struct json_object 
 /* An event of type ERROR holds a Status. */
 static bool take_error(struct kube_watch *watch, struct json_object *status, struct error *err)
 {
-	struct json_object *code = NULL;
-	bool has_code = json_object_is_type(status, json_type_object) &&
-			json_object_object_get_ex(status, "code", &code);
-	watch->relist = has_code && json_object_get_int(code) == 410;
-	return error_set(err, ERR_PROTO, "%s", text_at(status, "message"));
+	watch->relist = json_object_get_int(json_field(status, "code")) == 410;
+	return error_set(err, ERR_PROTO, "%s", json_cstr(status, "message"));
 }
 
 static bool take_event(void *user, const char *member, struct json_object *json, struct error *err)
 {
 	struct kube_watch *watch = user;
-	struct json_object *object = NULL, *metadata = NULL;
-	const char *type = text_at(json, "type");
+	struct json_object *object = json_field(json, "object");
+	const char *type = json_cstr(json, "type");
 	(void)member;
-	if (!*type || !json_object_object_get_ex(json, "object", &object) ||
-	    !json_object_is_type(object, json_type_object))
+	if (!*type || !json_object_is_type(object, json_type_object))
 		return error_set(err, ERR_PROTO, "an event of the watch has no type or object");
 	if (strcmp(type, "ERROR") == 0)
 		return take_error(watch, object, err);
-	json_object_object_get_ex(object, "metadata", &metadata);
 	watch->stats.events++;
 	if (strcmp(type, "DELETED") == 0)
 		watch->ops->gone(watch->user, object);
 	else if (strcmp(type, "BOOKMARK") != 0)
 		watch->ops->object(watch->user, object);
-	keep_version(watch, metadata);
+	keep_version(watch, json_field(object, "metadata"));
 	return true;
 }
 

@@ -3,11 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <json-c/json.h>
 #include <unistd.h>
 
 #include "base/sb.h"
 #include "decode/syntax.h"
+#include "source/json.h"
 #include "source/yaml.h"
 
 #define SERVICE_ACCOUNT_DIR "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -70,30 +70,15 @@ char *kube_read_file(const char *path, size_t *ret_len, struct error *err)
 
 /* ---- Reading sections ---- */
 
-static struct json_object *member(struct json_object *json, const char *name)
-{
-	struct json_object *value = NULL;
-	if (json_object_is_type(json, json_type_object))
-		json_object_object_get_ex(json, name, &value);
-	return value;
-}
-
-/* "" when it is not there or no string. */
-static const char *text_member(struct json_object *json, const char *name)
-{
-	struct json_object *value = member(json, name);
-	return json_object_is_type(value, json_type_string) ? json_object_get_string(value) : "";
-}
-
 static struct str copy_text(const struct section *section, const char *name)
 {
-	return arena_str(section->config->arena, str_of(text_member(section->json, name)));
+	return arena_str(section->config->arena, str_of(json_cstr(section->json, name)));
 }
 
 /* The path of a file that is named in the section; empty when it is not. */
 static struct str copy_path(const struct section *section, const char *name)
 {
-	const char *path = text_member(section->json, name);
+	const char *path = json_cstr(section->json, name);
 	const char *slash = strrchr(section->path, '/');
 	if (!*path || *path == '/' || !slash)
 		return arena_str(section->config->arena, str_of(path));
@@ -107,7 +92,7 @@ static bool copy_file_or_data(const struct section *section, const char *name, s
 {
 	char key[64];
 	snprintf(key, sizeof(key), "%s-data", name);
-	const char *text = text_member(section->json, key);
+	const char *text = json_cstr(section->json, key);
 	struct str bytes;
 	if (!*text) {
 		*ret_file = copy_path(section, name);
@@ -127,14 +112,14 @@ static bool find_section(const struct config_files *files, const char *what, con
 	char list[16];
 	snprintf(list, sizeof(list), "%ss", what);
 	for (size_t f = 0; f < files->count; f++) {
-		struct json_object *entries = member(files->files[f].json, list);
+		struct json_object *entries = json_field(files->files[f].json, list);
 		size_t count = json_object_is_type(entries, json_type_array) ?
 				       json_object_array_length(entries) : 0;
 		for (size_t i = 0; i < count; i++) {
 			struct json_object *entry = json_object_array_get_idx(entries, i);
-			if (strcmp(text_member(entry, "name"), name) != 0)
+			if (strcmp(json_cstr(entry, "name"), name) != 0)
 				continue;
-			ret->json = member(entry, what);
+			ret->json = json_field(entry, what);
 			ret->path = files->files[f].path;
 			ret->what = what;
 			ret->name = name;
@@ -148,14 +133,14 @@ static bool find_section(const struct config_files *files, const char *what, con
 static bool read_cluster(const struct section *section, struct error *err)
 {
 	struct kubeconfig *config = section->config;
-	struct str server = str_of(text_member(section->json, "server"));
+	struct str server = str_of(json_cstr(section->json, "server"));
 	while (server.n && server.p[server.n - 1] == '/')
 		server.n--;
 	if (!str_starts(server, STR("https://")) && !str_starts(server, STR("http://")))
 		return error_set(err, ERR_SYNTAX, "%s: cluster '%s': server must be a URL such as "
 				 "https://10.0.0.1:6443", section->path, section->name);
 	config->server = arena_str(config->arena, server);
-	config->insecure = json_object_get_boolean(member(section->json,
+	config->insecure = json_object_get_boolean(json_field(section->json,
 							  "insecure-skip-tls-verify"));
 	config->tls_server_name = copy_text(section, "tls-server-name");
 	config->proxy_url = copy_text(section, "proxy-url");
@@ -170,7 +155,7 @@ static bool read_exec_words(const struct section *section, struct json_object *e
 {
 	struct kubeconfig *config = section->config;
 	struct kube_exec *ret = &config->exec;
-	struct json_object *args = member(exec, "args");
+	struct json_object *args = json_field(exec, "args");
 	size_t count = json_object_is_type(args, json_type_array) ? json_object_array_length(args) :
 								    0;
 	if (count >= KUBE_MAX_EXEC_WORDS)
@@ -188,7 +173,7 @@ static bool read_exec_env(const struct section *section, struct json_object *exe
 			  struct error *err)
 {
 	struct kube_exec *ret = &section->config->exec;
-	struct json_object *env = member(exec, "env");
+	struct json_object *env = json_field(exec, "env");
 	size_t count = json_object_is_type(env, json_type_array) ? json_object_array_length(env) : 0;
 	if (count >= KUBE_MAX_EXEC_WORDS)
 		return error_set(err, ERR_LIMIT, "%s: user '%s': more than %d env of exec",
@@ -196,8 +181,8 @@ static bool read_exec_env(const struct section *section, struct json_object *exe
 	for (size_t i = 0; i < count; i++) {
 		struct json_object *entry = json_object_array_get_idx(env, i);
 		ret->env[ret->env_count++] = arena_strf(section->config->arena, "%s=%s",
-							text_member(entry, "name"),
-							text_member(entry, "value"));
+							json_cstr(entry, "name"),
+							json_cstr(entry, "value"));
 	}
 	return true;
 }
@@ -213,18 +198,18 @@ static bool read_exec(const struct section *section, struct json_object *exec, s
 		return error_set(err, ERR_SYNTAX, "%s: user '%s': the exec plug-in speaks '%s': "
 				 "client.authentication.k8s.io/v1 is needed", section->path,
 				 section->name, ret->api_version.p);
-	if (strcmp(text_member(exec, "interactiveMode"), "Always") == 0)
+	if (strcmp(json_cstr(exec, "interactiveMode"), "Always") == 0)
 		return error_set(err, ERR_REFUSED, "%s: user '%s': the exec plug-in wants a "
 				 "terminal; a daemon has none", section->path, section->name);
 	/* A plain name is searched in PATH, as a shell would. */
-	const char *command = text_member(exec, "command");
+	const char *command = json_cstr(exec, "command");
 	if (!*command)
 		return error_set(err, ERR_SYNTAX, "%s: user '%s': exec needs a command",
 				 section->path, section->name);
 	ret->argv[0] = strchr(command, '/') ? copy_path(&here, "command") :
 					      copy_text(&here, "command");
 	ret->install_hint = copy_text(&here, "installHint");
-	ret->wants_cluster = json_object_get_boolean(member(exec, "provideClusterInfo"));
+	ret->wants_cluster = json_object_get_boolean(json_field(exec, "provideClusterInfo"));
 	return read_exec_words(section, exec, err) && read_exec_env(section, exec, err);
 }
 
@@ -233,8 +218,8 @@ static bool read_exec(const struct section *section, struct json_object *exec, s
 static bool read_user(const struct section *section, struct error *err)
 {
 	struct kubeconfig *config = section->config;
-	struct json_object *exec = member(section->json, "exec");
-	if (member(section->json, "auth-provider"))
+	struct json_object *exec = json_field(section->json, "exec");
+	if (json_field(section->json, "auth-provider"))
 		return error_set(err, ERR_REFUSED, "%s: user '%s': auth-provider is gone from "
 				 "Kubernetes: use an exec plug-in", section->path, section->name);
 	config->token = copy_text(section, "token");
@@ -251,7 +236,7 @@ static const char *current_context(const struct config_files *files)
 {
 	const char *name = "";
 	for (size_t i = 0; i < files->count && !*name; i++)
-		name = text_member(files->files[i].json, "current-context");
+		name = json_cstr(files->files[i].json, "current-context");
 	return name;
 }
 
@@ -268,12 +253,12 @@ static bool read_context(const struct config_files *files, const char *name,
 	config->context = arena_str(config->arena, str_of(name));
 	config->origin = arena_str(config->arena, str_of(files->files[0].path));
 	if (!find_section(files, "context", name, &context, err) ||
-	    !find_section(files, "cluster", text_member(context.json, "cluster"), &cluster, err) ||
+	    !find_section(files, "cluster", json_cstr(context.json, "cluster"), &cluster, err) ||
 	    !read_cluster(&cluster, err))
 		return false;
 	config->ns = copy_text(&context, "namespace");
 	/* A cluster may ask nobody who he is. */
-	const char *user_name = text_member(context.json, "user");
+	const char *user_name = json_cstr(context.json, "user");
 	return !*user_name ||
 	       (find_section(files, "user", user_name, &user, err) && read_user(&user, err));
 }

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "status/merge.h"
 
-#include <json-c/json.h>
-
 #include "base/digest.h"
 #include "base/sb.h"
+#include "source/json.h"
 
 enum {
 	MAX_STORED_CONDITIONS = 8, /* of one list; CRD */
@@ -35,31 +34,12 @@ static bool is_listed(const char *const *list, const char *text)
 
 /* ---- Reading ---- */
 
-static struct json_object *field(struct json_object *json, const char *name)
-{
-	struct json_object *value = NULL;
-	if (json_object_is_type(json, json_type_object))
-		json_object_object_get_ex(json, name, &value);
-	return value;
-}
-
-static const char *text_of(struct json_object *json, const char *name)
-{
-	struct json_object *value = field(json, name);
-	return json_object_is_type(value, json_type_string) ? json_object_get_string(value) : "";
-}
-
-static size_t length(struct json_object *array)
-{
-	return json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
-}
-
 /* The first item of the array whose member says `text`. */
 static struct json_object *find(struct json_object *array, const char *name, const char *text)
 {
-	for (size_t i = 0; i < length(array); i++) {
+	for (size_t i = 0; i < json_length(array); i++) {
 		struct json_object *item = json_object_array_get_idx(array, i);
-		if (strcmp(text_of(item, name), text) == 0)
+		if (strcmp(json_cstr(item, name), text) == 0)
 			return item;
 	}
 	return NULL;
@@ -74,8 +54,8 @@ static void put_value(struct sb *sb, const char *name, struct json_object *json,
 static bool is_foreign(const char *name, struct json_object *item, struct str controller)
 {
 	if (strcmp(name, "conditions") == 0)
-		return !is_listed(own_types, text_of(item, "type"));
-	return strcmp(name, "parents") == 0 && !str_is(controller, text_of(item, "controllerName"));
+		return !is_listed(own_types, json_cstr(item, "type"));
+	return strcmp(name, "parents") == 0 && !str_is(controller, json_cstr(item, "controllerName"));
 }
 
 static int cmp_names(const void *a, const void *b)
@@ -86,7 +66,7 @@ static int cmp_names(const void *a, const void *b)
 
 static bool is_nothing(struct json_object *json)
 {
-	return !json || (json_object_is_type(json, json_type_array) && length(json) == 0);
+	return !json || (json_object_is_type(json, json_type_array) && json_length(json) == 0);
 }
 
 static void put_object(struct sb *sb, struct json_object *json, struct str controller)
@@ -100,7 +80,7 @@ static void put_object(struct sb *sb, struct json_object *json, struct str contr
 	sb_addc(sb, '{');
 	for (size_t i = 0; i < count; i++) {
 		sb_addf(sb, "%s:", names[i]);
-		put_value(sb, names[i], field(json, names[i]), controller);
+		put_value(sb, names[i], json_field(json, names[i]), controller);
 		sb_addc(sb, ',');
 	}
 	sb_addc(sb, '}');
@@ -119,7 +99,7 @@ static void put_value(struct sb *sb, const char *name, struct json_object *json,
 		return;
 	}
 	sb_addc(sb, '[');
-	for (size_t i = 0; i < length(json); i++) {
+	for (size_t i = 0; i < json_length(json); i++) {
 		struct json_object *item = json_object_array_get_idx(json, i);
 		if (is_foreign(name, item, controller))
 			continue;
@@ -136,7 +116,7 @@ void status_sum(enum kind kind, struct json_object *status, struct str controlle
 	struct sb sb;
 	sb_init(&sb, CANONICAL_BYTES);
 	for (const char *const *name = own_fields(kind); *name; name++) {
-		struct json_object *value = field(status, *name);
+		struct json_object *value = json_field(status, *name);
 		if (is_nothing(value))
 			value = NULL;
 		/* A list that has nothing of ours is none. */
@@ -156,31 +136,32 @@ void status_sum(enum kind kind, struct json_object *status, struct str controlle
 
 static void merge_conditions(struct json_object *wanted, struct json_object *stored, const char *now)
 {
-	struct json_object *conditions = field(wanted, "conditions");
-	struct json_object *before = field(stored, "conditions");
-	for (size_t i = 0; i < length(conditions); i++) {
+	struct json_object *conditions = json_field(wanted, "conditions");
+	struct json_object *before = json_field(stored, "conditions");
+	for (size_t i = 0; i < json_length(conditions); i++) {
 		struct json_object *condition = json_object_array_get_idx(conditions, i);
-		struct json_object *old = find(before, "type", text_of(condition, "type"));
-		const char *since = text_of(old, "lastTransitionTime");
-		bool same = *since && strcmp(text_of(old, "status"), text_of(condition, "status")) == 0;
+		struct json_object *old = find(before, "type", json_cstr(condition, "type"));
+		const char *since = json_cstr(old, "lastTransitionTime");
+		bool same = *since && strcmp(json_cstr(old, "status"),
+					     json_cstr(condition, "status")) == 0;
 		json_object_object_add(condition, "lastTransitionTime",
 				       json_object_new_string(same ? since : now));
 	}
-	for (size_t i = 0; i < length(before); i++) {
+	for (size_t i = 0; i < json_length(before); i++) {
 		struct json_object *other = json_object_array_get_idx(before, i);
 		if (is_foreign("conditions", other, STR_NONE) &&
-		    length(conditions) < MAX_STORED_CONDITIONS)
+		    json_length(conditions) < MAX_STORED_CONDITIONS)
 			json_object_array_add(conditions, json_object_get(other));
 	}
 }
 
 static void merge_listeners(struct json_object *wanted, struct json_object *stored, const char *now)
 {
-	struct json_object *listeners = field(wanted, "listeners");
-	for (size_t i = 0; i < length(listeners); i++) {
+	struct json_object *listeners = json_field(wanted, "listeners");
+	for (size_t i = 0; i < json_length(listeners); i++) {
 		struct json_object *listener = json_object_array_get_idx(listeners, i);
-		merge_conditions(listener, find(field(stored, "listeners"), "name",
-						text_of(listener, "name")), now);
+		merge_conditions(listener, find(json_field(stored, "listeners"), "name",
+						json_cstr(listener, "name")), now);
 	}
 }
 
@@ -188,10 +169,10 @@ static void merge_listeners(struct json_object *wanted, struct json_object *stor
 static struct json_object *find_parent(struct json_object *parents, struct json_object *wanted,
 				       struct str controller)
 {
-	for (size_t i = 0; i < length(parents); i++) {
+	for (size_t i = 0; i < json_length(parents); i++) {
 		struct json_object *parent = json_object_array_get_idx(parents, i);
 		if (!is_foreign("parents", parent, controller) &&
-		    json_object_equal(field(parent, "parentRef"), field(wanted, "parentRef")))
+		    json_object_equal(json_field(parent, "parentRef"), json_field(wanted, "parentRef")))
 			return parent;
 	}
 	return NULL;
@@ -201,14 +182,15 @@ static struct json_object *find_parent(struct json_object *parents, struct json_
 static void merge_parents(struct json_object *wanted, struct json_object *stored,
 			  struct str controller, const char *now)
 {
-	struct json_object *ours = field(wanted, "parents"), *before = field(stored, "parents");
+	struct json_object *ours = json_field(wanted, "parents");
+	struct json_object *before = json_field(stored, "parents");
 	struct json_object *all = json_object_new_array();
-	for (size_t i = 0; i < length(before); i++) {
+	for (size_t i = 0; i < json_length(before); i++) {
 		struct json_object *parent = json_object_array_get_idx(before, i);
 		if (is_foreign("parents", parent, controller))
 			json_object_array_add(all, json_object_get(parent));
 	}
-	for (size_t i = 0; i < length(ours) && length(all) < MAX_PARENT_REFS; i++) {
+	for (size_t i = 0; i < json_length(ours) && json_length(all) < MAX_PARENT_REFS; i++) {
 		struct json_object *parent = json_object_array_get_idx(ours, i);
 		merge_conditions(parent, find_parent(before, parent, controller), now);
 		json_object_array_add(all, json_object_get(parent));

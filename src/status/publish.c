@@ -3,10 +3,10 @@
 
 #include <bsd/sys/queue.h>
 #include <ev.h>
-#include <json-c/json.h>
 #include <time.h>
 
 #include "base/map.h"
+#include "source/json.h"
 #include "status/merge.h"
 
 enum {
@@ -170,25 +170,10 @@ void publisher_mark(struct publisher *publisher, enum kind kind, struct str ns, 
 
 /* ---- What is stored ---- */
 
-static struct json_object *field(struct json_object *json, const char *name)
-{
-	struct json_object *value = NULL;
-	if (json_object_is_type(json, json_type_object))
-		json_object_object_get_ex(json, name, &value);
-	return value;
-}
-
-static struct str text_at(struct json_object *json, const char *name)
-{
-	struct json_object *value = field(json, name);
-	return json_object_is_type(value, json_type_string) ? str_of(json_object_get_string(value)) :
-							      STR_NONE;
-}
-
 static uint64_t revision_of(struct json_object *metadata)
 {
 	uint64_t revision = 0;
-	str_u64(text_at(metadata, "resourceVersion"), UINT64_MAX, &revision);
+	str_u64(json_text(metadata, "resourceVersion"), UINT64_MAX, &revision);
 	return revision;
 }
 
@@ -207,8 +192,8 @@ static bool note_stored(struct publisher *publisher, enum kind kind, struct str 
 			struct json_object *json)
 {
 	struct known *known = make_known(publisher, key);
-	struct json_object *status = field(json, "status");
-	uint64_t revision = revision_of(field(json, "metadata"));
+	struct json_object *status = json_field(json, "status");
+	uint64_t revision = revision_of(json_field(json, "metadata"));
 	unsigned char sum[STATUS_SUM_BYTES];
 	if (revision && revision < known->revision)
 		return false; /* overtaken by the answer to our own write */
@@ -224,8 +209,8 @@ static bool note_stored(struct publisher *publisher, enum kind kind, struct str 
 void publisher_seen(struct publisher *publisher, enum kind kind, struct json_object *json)
 {
 	char text[KEY_BYTES];
-	struct json_object *metadata = field(json, "metadata");
-	struct str ns = text_at(metadata, "namespace"), name = text_at(metadata, "name");
+	struct json_object *metadata = json_field(json, "metadata");
+	struct str ns = json_text(metadata, "namespace"), name = json_text(metadata, "name");
 	if (has_status(kind) && !str_empty(name) &&
 	    note_stored(publisher, kind, make_key(text, kind, ns, name), json))
 		publisher_mark(publisher, kind, ns, name);
@@ -294,20 +279,20 @@ static void now_text(char ret_text[TIME_BYTES])
 static void end_get(struct item *item, struct json_object *json)
 {
 	struct publisher *publisher = item->publisher;
-	struct json_object *metadata = field(json, "metadata"), *status = field(json, "status");
+	struct json_object *metadata = json_field(json, "metadata"), *status = json_field(json, "status");
 	unsigned char sum[STATUS_SUM_BYTES];
 	char now[TIME_BYTES];
 	note_stored(publisher, item->kind, str_of(item->key), json);
 	status_sum(item->kind, status, publisher->controller_name, sum);
 	/* Of another generation than ours: a pass over it is to come, and marks it again. */
 	if (memcmp(sum, item->sum, STATUS_SUM_BYTES) == 0 ||
-	    (json && json_object_get_int64(field(metadata, "generation")) != item->generation)) {
+	    (json && json_object_get_int64(json_field(metadata, "generation")) != item->generation)) {
 		done(item);
 		return;
 	}
 	now_text(now);
 	status_merge(item->kind, item->wanted, status, publisher->controller_name, now);
-	start_patch(item, text_at(metadata, "resourceVersion"));
+	start_patch(item, json_text(metadata, "resourceVersion"));
 }
 
 static void end_patch(struct item *item, struct json_object *json)
@@ -315,7 +300,7 @@ static void end_patch(struct item *item, struct json_object *json)
 	struct publisher *publisher = item->publisher;
 	struct known *known = make_known(publisher, str_of(item->key));
 	memcpy(known->sum, item->sum, STATUS_SUM_BYTES);
-	known->revision = revision_of(field(json, "metadata"));
+	known->revision = revision_of(json_field(json, "metadata"));
 	known->has_status = true;
 	known->written_s = now_s();
 	publisher->stats.writes++;
