@@ -29,6 +29,16 @@ def free_port():
     raise parts.Failed("no port of 12000 to 18999 is free on 127.0.0.1")
 
 
+def own_address():
+    """One of this machine that is not loopback, since an EndpointSlice may have no other; None."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("198.51.100.1", 9))  # sends nothing
+            return probe.getsockname()[0]
+        except OSError:
+            return None
+
+
 def start_etcd(cluster):
     url, peer = ("http://127.0.0.1:%d" % free_port() for _ in range(2))
     cluster.processes.start("etcd", [

@@ -3,7 +3,6 @@
 without nodes). Real HAProxy serves what objects in it say. Environment as in tests/e2e."""
 import contextlib
 import os
-import socket
 import sys
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 sys.path.insert(0, os.path.dirname(__file__))
 
 from apiserver import ApiServer, KubeGate  # noqa: E402
+import api  # noqa: E402
 import manifests as m  # noqa: E402
 import origins as o  # noqa: E402
 
@@ -84,10 +84,5 @@ def gate(server, tmp_path):
 
 @pytest.fixture(scope="session")
 def own_address():
-    """An address of this machine that is not loopback: an EndpointSlice may have no other."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("198.51.100.1", 9))  # sends nothing
-            return probe.getsockname()[0]
-        except OSError:
-            pytest.skip("this machine has no address but loopback")
+    """An address of this machine that is not loopback."""
+    return api.own_address() or pytest.skip("this machine has no address but loopback")
