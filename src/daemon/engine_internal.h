@@ -107,6 +107,7 @@ struct engine {
 
 	int master_pid, worker_pid, old_worker_pid;
 	int64_t deadline_ms;
+	int64_t doubt_ms; /* of a reload: when the master is asked whether it heard of it */
 	unsigned haproxy_failures, agent_failures;
 	bool stale_files;          /* HAProxy started from files of another schema */
 	bool adopting;             /* OP_START: of a HAProxy that was found running */

@@ -4,8 +4,11 @@
 
 #include "daemon/log.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <unistd.h>
+
+enum { DOUBT_MS = 1000 /* a reload without any sign of it */ };
 
 bool engine_find_version(struct engine *engine, struct haproxy_caps *ret_caps,
 			 struct error *err)
@@ -160,11 +163,55 @@ static void on_probe(void *user, struct str reply, const struct error *failed)
 	}
 }
 
+static void on_reload_answer(void *user, struct str reply, const struct error *failed);
+
+/* What the master says of its workers, the old ones left out. */
+static bool has_current_worker(struct str reply, int pid)
+{
+	bool current = false;
+	while (reply.n > 0) {
+		struct str line = str_cut(&reply, '\n');
+		uint64_t number;
+		if (line.n > 0 && line.p[0] == '#')
+			current = str_is(str_trim(line), "# workers");
+		else if (current && str_u64(str_cut(&line, ' '), INT_MAX, &number) &&
+			 (int)number == pid)
+			return true;
+	}
+	return false;
+}
+
+/* A master that has only just executed itself anew may lose a command; before 2.7 its answer does
+ * not tell. It did if it still has the worker from before. */
+static void on_workers(void *user, struct str reply, const struct error *failed)
+{
+	struct engine *engine = user;
+	if (engine->operation != OP_RELOAD)
+		return;
+	if (failed || !has_current_worker(reply, engine->old_worker_pid)) {
+		poll_soon(engine);
+		return;
+	}
+	engine_event(engine, "reload again", true, "the master has not heard of it");
+	runtime_send(engine->master, STR("reload\n"), REPLY_BYTES, on_reload_answer, engine);
+}
+
+static bool is_reload_in_doubt(const struct engine *engine)
+{
+	return engine->operation == OP_RELOAD && !engine->state->caps.sync_reload &&
+	       engine->old_worker_pid > 0 && engine_now_ms() >= engine->doubt_ms;
+}
+
 static void on_poll(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	(void)loop;
 	(void)events;
 	struct engine *engine = timer->data;
+	if (is_reload_in_doubt(engine)) {
+		engine->doubt_ms = engine_now_ms() + DOUBT_MS;
+		runtime_send(engine->master, STR("show proc;quit\n"), REPLY_BYTES, on_workers, engine);
+		return;
+	}
 	/* Only the master still answers for a worker that is stopping, and not at all for one
 	 * that is loading; it does not hang up. */
 	if (engine->adopting)
@@ -373,6 +420,7 @@ static void on_reload_answer(void *user, struct str reply, const struct error *f
 		reload_failed(engine, text);
 	} else {
 		engine->deadline_ms = engine_now_ms() + START_TIMEOUT_MS;
+		engine->doubt_ms = engine_now_ms() + DOUBT_MS;
 		poll_soon(engine);
 	}
 }
