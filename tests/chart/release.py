@@ -9,7 +9,7 @@ import subprocess
 import cluster
 from chart import CHART, HERE, NAME, NAMESPACE, RELEASE, Refused, helm, options
 import parts
-from tidegate import eventually
+from processes import wait_until
 
 PATIENCE_S = 120
 OUR_KINDS = ["customresourcedefinition.apiextensions.k8s.io/%s.tidegate.io" % plural
@@ -69,11 +69,11 @@ class Release:
 
     def address(self):
         """Of the Gateway's Service, as its load balancer has it."""
-        return eventually(lambda: self.kubectl(
+        return wait_until(lambda: self.kubectl(
             "-n", NAMESPACE, "get", "services", "-l",
             "gateway.networking.k8s.io/gateway-name=web", "-o",
             "jsonpath={.items[*].status.loadBalancer.ingress[0].ip}"),
-            what="a load balancer's address")
+            60, "a load balancer's address", "")
 
     def tidectl(self, *words, pod="deployment/" + NAME):
         return self.kubectl("-n", NAMESPACE, "exec", pod, "--", "tidectl", *words)

@@ -17,6 +17,7 @@ import subprocess
 
 import api
 import images
+import packages
 import parts
 from parts import Failed, say
 from processes import wait_until
@@ -93,8 +94,7 @@ def require(cluster):
     if os.getuid() != 0:
         raise Failed("a node needs root: namespaces, a bridge, nftables. As this user there is "
                      "`tests/cluster/up --api-only`")
-    install = os.path.join(parts.HERE, "../../scripts/install-deps")
-    subprocess.run([install, "cluster"], check=True, stdin=subprocess.DEVNULL, stdout=2,
+    subprocess.run([packages.INSTALL, "cluster"], check=True, stdin=subprocess.DEVNULL, stdout=2,
                    timeout=900)
     missing = [name for name in NEEDS if not shutil.which(name)]
     if missing or not os.path.isdir(CNI_PLUGINS):

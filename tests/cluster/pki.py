@@ -5,6 +5,7 @@ import datetime
 import ipaddress
 import os
 
+import packages  # noqa: F401
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
