@@ -5,6 +5,7 @@
  */
 #include "source/kube.h"
 
+#include <assert.h>
 #include <bsd/sys/queue.h>
 #include <ev.h>
 #include <json-c/json.h>
@@ -264,10 +265,11 @@ void kube_source_add_services(struct kube_source *source, const char *ns, const 
 
 static void add_service_unit(struct kube_source *source)
 {
+	const struct kube_kind *services = kind_row(KIND_SERVICE);
 	if (!source->service_ns || reads_namespace(source, source->service_ns))
 		return;
-	struct unit *unit = add_unit(source, kind_row(KIND_SERVICE), str_of(source->service_ns),
-				     STR_NONE);
+	assert(services);
+	struct unit *unit = add_unit(source, services, str_of(source->service_ns), STR_NONE);
 	unit->labels = str_of(source->service_labels);
 }
 
