@@ -67,6 +67,15 @@ class Release:
             "-o", "json"))
         return {pod["metadata"]["name"]: pod for pod in listed["items"]}
 
+    def told(self, namespace=NAMESPACE):
+        """What the pods and tidegate in them have to say, for a failure's report."""
+        pods = ["-n", namespace, "-l", "app.kubernetes.io/name=tidegate"]
+        return "\n".join(subprocess.run(
+            [parts.build("kubectl"), "--kubeconfig", self.cluster.kubeconfig, *words, *pods],
+            check=False, timeout=60, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, universal_newlines=True).stdout
+            for words in (["describe", "pods"], ["logs", "--prefix", "--tail=100"]))
+
     def address(self):
         """Of the Gateway's Service, as its load balancer has it."""
         return wait_until(lambda: self.kubectl(

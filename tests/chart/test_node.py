@@ -89,11 +89,11 @@ def test_install_page(node, tmp_path):
                 "image.repository=registry.example.com/tidegate",
                 "image.repository=tidegate.test/tidegate,image.tag=" + HAPROXY)
             done = subprocess.run(
-                command, shell=True, cwd=tmp_path, timeout=300, stdin=subprocess.DEVNULL,
+                ["timeout", "120", "bash", "-c", command], cwd=tmp_path, stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True,
                 env=dict(os.environ, KUBECONFIG=node.cluster.kubeconfig,
                          PATH=path + ":" + os.environ["PATH"]))
-            assert done.returncode == 0, (command, done.stdout)
+            assert done.returncode == 0, (command, done.stdout, node.told("edge"))
         assert (tmp_path / "tidegate.yaml").stat().st_size > 10000
     finally:
         helm("uninstall", "edge", "--wait", "--ignore-not-found", "--namespace", "edge",
