@@ -67,7 +67,7 @@ static bool put(struct engine *engine, bool now, const char *path, struct str da
 		bool durable, struct error *err)
 {
 	if (now)
-		return file_replace(path, data, mode, durable, err);
+		return writer_replace(engine->writer, path, data, mode, durable, err);
 	writer_put(engine->writer, path, data, mode, durable);
 	return true;
 }
@@ -155,14 +155,15 @@ static bool put_certs(struct engine *engine, struct error *err)
 	for (size_t i = 0; done && i < texts_count(certs); i++) {
 		struct str pem, name = texts_key(certs, i);
 		if (engine_pem(engine, name, &pem))
-			done = file_replace(render_cert_path(engine->state, arena, name).p, pem,
-					    KEY_MODE, false, err);
+			done = put(engine, true, render_cert_path(engine->state, arena, name).p,
+				   pem, KEY_MODE, false, err);
 	}
 	for (size_t i = 0; done && i < texts_count(defaults); i++) {
 		struct str pem, frontend = texts_key(defaults, i);
 		if (engine_pem(engine, texts_value(defaults, i), &pem))
-			done = file_replace(render_default_path(engine->state, arena, frontend).p,
-					    pem, KEY_MODE, false, err);
+			done = put(engine, true,
+				   render_default_path(engine->state, arena, frontend).p, pem,
+				   KEY_MODE, false, err);
 	}
 	arena_free(arena);
 	return done;
@@ -180,8 +181,8 @@ bool engine_write_all(struct engine *engine, struct error *err)
 	struct arena *arena = arena_new();
 	bool done = put_certs(engine, err) && put_maps(engine, true, err) &&
 		    put_cfg(engine, true, err) &&
-		    file_replace(engine_path(engine, arena, "schema").p,
-				 schema_text(engine, arena), FILE_MODE, false, err) &&
+		    put(engine, true, engine_path(engine, arena, "schema").p,
+			schema_text(engine, arena), FILE_MODE, false, err) &&
 		    put_plan(engine, true, err);
 	arena_free(arena);
 	engine->maps_dirty = engine->cfg_dirty = !done;

@@ -28,9 +28,10 @@ struct writer {
 	ev_async wake;
 	pthread_t thread;
 	pthread_mutex_t lock; /* guards everything below */
-	pthread_cond_t more;
-	struct map *jobs; /* path -> struct job */
-	size_t busy;      /* jobs the thread has taken */
+	pthread_cond_t more, over; /* there are jobs; a round is over */
+	struct map *jobs;  /* path -> struct job */
+	struct map *round; /* those the thread has taken; the keys stay until it is over; or NULL */
+	size_t busy;       /* of the round, not done yet */
 	bool stop;
 	bool failing, told_failing;
 	struct error err;
@@ -108,8 +109,10 @@ static void run_round(struct writer *writer, struct map *jobs)
 			err = one;
 		failed |= !done;
 	}
-	map_free(jobs, NULL);
 	pthread_mutex_lock(&writer->lock);
+	map_free(jobs, NULL);
+	writer->round = NULL;
+	pthread_cond_broadcast(&writer->over);
 	if (failed)
 		writer->err = err;
 	writer->failing = failed;
@@ -141,6 +144,7 @@ static void *writer_main(void *arg)
 		bool last = writer->stop;
 		struct map *jobs = writer->jobs;
 		writer->jobs = map_new();
+		writer->round = jobs;
 		writer->busy = map_count(jobs);
 		pthread_mutex_unlock(&writer->lock);
 		run_round(writer, jobs);
@@ -180,6 +184,7 @@ struct writer *writer_new(struct ev_loop *loop, writer_state_fn state, void *use
 	pthread_condattr_init(&clock);
 	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
 	pthread_cond_init(&writer->more, &clock);
+	pthread_cond_init(&writer->over, NULL);
 	pthread_condattr_destroy(&clock);
 	ev_async_init(&writer->wake, on_wake);
 	writer->wake.data = writer;
@@ -210,6 +215,7 @@ void writer_free(struct writer *writer)
 	ev_async_stop(writer->loop, &writer->wake);
 	map_free(writer->jobs, job_free);
 	pthread_cond_destroy(&writer->more);
+	pthread_cond_destroy(&writer->over);
 	pthread_mutex_destroy(&writer->lock);
 	free(writer);
 }
@@ -236,6 +242,17 @@ void writer_put(struct writer *writer, const char *path, struct str data, mode_t
 void writer_remove(struct writer *writer, const char *path)
 {
 	writer_add(writer, path, xcalloc(1, sizeof(struct job)));
+}
+
+bool writer_replace(struct writer *writer, const char *path, struct str data, mode_t mode,
+		    bool durable, struct error *err)
+{
+	pthread_mutex_lock(&writer->lock);
+	while (writer->round && map_get(writer->round, str_of(path)))
+		pthread_cond_wait(&writer->over, &writer->lock);
+	job_free(map_del(writer->jobs, str_of(path)));
+	pthread_mutex_unlock(&writer->lock);
+	return file_replace(path, data, mode, durable, err);
 }
 
 size_t writer_pending(struct writer *writer)

@@ -28,9 +28,14 @@ void writer_put(struct writer *writer, const char *path, struct str data, mode_t
 		bool durable);
 void writer_remove(struct writer *writer, const char *path);
 
+/* At once, in the calling thread, instead of what waits for this path: HAProxy is about to read
+ * it. Only the thread that calls writer_put() may call it. */
+bool writer_replace(struct writer *writer, const char *path, struct str data, mode_t mode,
+		    bool durable, struct error *err) must_check;
+
 /* Jobs not done yet, those being retried included. */
 size_t writer_pending(struct writer *writer);
 
-/* The same in the calling thread, at once (before HAProxy's first start). */
+/* What each of them does: nobody else may write this path meanwhile. */
 bool file_replace(const char *path, struct str data, mode_t mode, bool durable,
 		  struct error *err) must_check;

@@ -203,6 +203,38 @@ static void freed_with_jobs(void **state)
 	writer_free(NULL);
 }
 
+/* ---- both ---- */
+
+/* HAProxy reads what was written at once: nothing older comes after it, or between. */
+static void at_once(void **state)
+{
+	struct told told = { 0 };
+	struct writer *writer = open_writer(&told);
+	struct error err;
+	char name[16], old[64], new[64];
+	for (int round = 0; round < 100; round++) {
+		for (int i = 0; i < 8; i++) {
+			snprintf(name, sizeof(name), "f%d", i);
+			snprintf(old, sizeof(old), "old %d", round);
+			writer_put(writer, in(state, name), str_of(old), 0600, false);
+		}
+		snprintf(new, sizeof(new), "new %d", round);
+		for (int i = 0; i < 8; i++) {
+			snprintf(name, sizeof(name), "f%d", i);
+			assert_true(writer_replace(writer, in(state, name), str_of(new), 0600,
+						   false, &err));
+			assert_file(in(state, name), new);
+		}
+		wait_idle(writer);
+		for (int i = 0; i < 8; i++) {
+			snprintf(name, sizeof(name), "f%d", i);
+			assert_file(in(state, name), new);
+		}
+	}
+	assert_int_equal(told.count, 0);
+	writer_free(writer);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, directory_setup, directory_teardown)
 
 int main(void)
@@ -215,6 +247,7 @@ int main(void)
 		TEST(coalesced),
 		TEST(fails_and_recovers),
 		TEST(freed_with_jobs),
+		TEST(at_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

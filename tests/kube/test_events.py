@@ -165,7 +165,7 @@ def test_haproxy_fails(gate, server, ns, tmp_path):
 
 def test_without_rights(server, ns, tmp_path):
     """Everything else goes on, and it is said once."""
-    name = "silent"
+    name = "wordless"
     server.account(name, {"apiGroups": ["*"], "resources": ["*"],
                           "verbs": ["get", "list", "watch", "update"]},
                    {"apiGroups": ["gateway.networking.k8s.io"], "resources": ["*"],
