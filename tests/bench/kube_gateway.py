@@ -27,6 +27,7 @@ import cluster  # noqa: E402 (after the search path)
 OUR_KINDS = os.path.join(HERE, "../../helm/tidegate/files/crds")
 WRITERS = 4
 PATIENCE_S = 60
+IDLE_S = 20  # the server closes connections that nobody uses
 PLURALS = {"GatewayClass": "gatewayclasses", "Gateway": "gateways", "HTTPRoute": "httproutes",
            "Service": "services", "EndpointSlice": "endpointslices", "Namespace": "namespaces"}
 
@@ -62,7 +63,9 @@ class Api:
 
     def ask(self, method, path, body=None, kind="application/json"):
         connection = getattr(self.local, "connection", None)
-        if not connection:
+        idle = time.monotonic() - getattr(self.local, "used", 0)
+        self.local.used = time.monotonic()
+        if not connection or idle > IDLE_S:
             connection = self.local.connection = http.client.HTTPSConnection(
                 self.address, context=self.context, timeout=PATIENCE_S)
             connection.connect()
