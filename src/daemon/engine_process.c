@@ -288,6 +288,40 @@ static void start_haproxy(struct engine *engine)
 	arena_free(arena);
 }
 
+enum { ALERT_BYTES = 140 };
+
+/* `haproxy -c` on what HAProxy reads. */
+static bool check_config(struct engine *engine, process_output_fn done, struct error *err)
+{
+	struct arena *arena = arena_new();
+	const char *const argv[] = { engine->options.haproxy, "-c", "-f",
+				     engine_path(engine, arena, "haproxy.cfg").p, NULL };
+	bool started = process_run(engine->loop, argv, done, engine, err);
+	arena_free(arena);
+	return started;
+}
+
+/* The first "[ALERT]    (PID) : TEXT", without what is before the text. */
+static struct str first_alert(struct str output)
+{
+	while (output.n > 0) {
+		struct str line = str_cut(&output, '\n');
+		if (!str_starts(line, STR("[ALERT]")))
+			continue;
+		str_cut(&line, ':');
+		return str_sub(str_trim(line), 0, ALERT_BYTES);
+	}
+	return STR("no reason given");
+}
+
+/* HAProxy is quiet where it starts (-q). */
+static void on_end_explained(void *user, struct str output, bool success)
+{
+	if (!success)
+		engine_event(user, "start", false, "haproxy -c: " STR_FMT,
+			     STR_ARG(first_alert(output)));
+}
+
 static void on_haproxy_ended(void *user, const char *how)
 {
 	struct engine *engine = user;
@@ -302,6 +336,9 @@ static void on_haproxy_ended(void *user, const char *how)
 		return;
 	engine->stats.haproxy_restarts++;
 	engine_event(engine, "restart", false, "HAProxy: %s", how);
+	struct error err;
+	if (engine->operation == OP_START && !check_config(engine, on_end_explained, &err))
+		engine_event(engine, "start", false, "%s", err.text);
 	engine_set_state(engine, ENGINE_DEGRADED);
 	runtime_drop(engine->runtime);
 	runtime_drop(engine->master);
@@ -431,13 +468,8 @@ static void on_config_checked(void *user, struct str output, bool success)
 	if (engine->operation != OP_RELOAD)
 		return; /* HAProxy ended meanwhile and is being started, or we stop */
 	if (!success) {
-		char text[160];
-		size_t alert = 0;
-		while (alert < output.n &&
-		       !str_starts(str_sub(output, alert, output.n), STR("[ALERT]")))
-			alert++;
-		snprintf(text, sizeof(text), "haproxy -c: " STR_FMT,
-			 STR_ARG(str_sub(output, alert, alert + 140)));
+		char text[ALERT_BYTES + 20];
+		snprintf(text, sizeof(text), "haproxy -c: " STR_FMT, STR_ARG(first_alert(output)));
 		reload_failed(engine, text);
 		return;
 	}
@@ -452,16 +484,10 @@ static void on_worker_known(void *user, struct str reply, const struct error *fa
 	engine->old_worker_pid = -1; /* any worker is the new one if the old one is mute */
 	if (!failed && reply_info(reply, &info, &err))
 		engine->old_worker_pid = info.pid;
-	struct arena *arena = arena_new();
-	const char *const argv[] = { engine->options.haproxy, "-c", "-q", "-f",
-			       engine_path(engine, arena, "haproxy.cfg").p,
-			       NULL };
 	state_settle(engine->state);
 	engine_test_binds(engine);
-	if (!engine_write_all(engine, &err) ||
-	    !process_run(engine->loop, argv, on_config_checked, engine, &err))
+	if (!engine_write_all(engine, &err) || !check_config(engine, on_config_checked, &err))
 		reload_failed(engine, err.text);
-	arena_free(arena);
 }
 
 void engine_reload(struct engine *engine)

@@ -236,6 +236,22 @@ def test_upgrade_runs_the_new_binary(tmp_path, origins):
 
 # ---- what it needs, and takes ----
 
+def test_why_haproxy_does_not_start(cold_gate, tmp_path):
+    """HAProxy itself is quiet then."""
+    more = tmp_path / "more.cfg"
+    more.write_text("global\n  tune.nonsense 1\n")
+    stubborn = tmp_path / "haproxy"
+    stubborn.write_text('#!/bin/sh\n[ "$1" = -v ] && exec %s -v\nexec %s "$@" -f %s\n' % (
+        HAPROXY, HAPROXY, more))
+    stubborn.chmod(0o755)
+    cold_gate.haproxy = str(stubborn)
+    cold_gate.start(ready=False)
+    eventually(lambda: "unknown keyword 'tune.nonsense'" in cold_gate.log())
+    assert cold_gate.control("/readyz").status == 503
+    more.write_text("")
+    cold_gate.wait_ready()
+
+
 def sockets_of(pid):
     try:
         names = os.listdir("/proc/%d/fd" % pid)
