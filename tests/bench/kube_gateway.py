@@ -101,6 +101,13 @@ class KubeGateway(Gateway):
         super().__init__(stack, args, routes, services)
 
     def make_source(self, stack):
+        self.make_cluster(stack)
+        self.objects = {}  # manifests' names -> objects
+        for i in range(self.namespaces):
+            self.api.create({"apiVersion": "v1", "kind": "Namespace",
+                             "metadata": {"name": "ns%d" % i}})
+
+    def make_cluster(self, stack):
         self.cluster = cluster.temporary()
         self.cluster.prepare()
         stack.callback(self.cluster.remove)
@@ -108,10 +115,6 @@ class KubeGateway(Gateway):
         self.api = Api(api.up_alone(self.cluster), self.cluster.authority)
         self.cluster.apply_gateway_api()
         self.cluster.apply(OUR_KINDS)
-        self.objects = {}  # manifests' names -> objects
-        for i in range(self.namespaces):
-            self.api.create({"apiVersion": "v1", "kind": "Namespace",
-                             "metadata": {"name": "ns%d" % i}})
 
     def source(self):
         return ["--kubeconfig", self.cluster.kubeconfig]
