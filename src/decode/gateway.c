@@ -335,6 +335,28 @@ static void read_addresses(const struct node *spec, struct gateway *gateway)
 	}
 }
 
+/* What a status says is somebody's answer, not what is asked for: what is odd in it is passed over. */
+static void read_recorded(const struct node *root, struct gateway *gateway)
+{
+	struct node status = node_field(root, "status"), list = node_field(&status, "addresses");
+	size_t count = json_object_is_type(list.json, json_type_array) ?
+			       json_object_array_length(list.json) : 0;
+
+	if (count > MAX_ADDRESSES)
+		count = MAX_ADDRESSES;
+	gateway->recorded = arena_array(root->decoder->arena, count, sizeof(*gateway->recorded));
+	for (size_t i = 0; i < count; i++) {
+		struct node item = node_item(&list, i);
+		struct node type = node_field(&item, "type"), value = node_field(&item, "value");
+		const char *text = json_object_get_string(value.json);
+
+		if (json_object_is_type(value.json, json_type_string) &&
+		    str_is(str_of(json_object_get_string(type.json)), "IPAddress"))
+			gateway->recorded[gateway->recorded_count++] =
+				arena_str(root->decoder->arena, str_of(text));
+	}
+}
+
 static void read_infrastructure(const struct node *spec, struct gateway *gateway)
 {
 	static const char *const fields[] = { "labels", "annotations", "parametersRef", NULL };
@@ -388,6 +410,7 @@ void decode_gateway(const struct node *root, struct object *object)
 	gateway->class_name = read_required_text(&spec, "gatewayClassName", &name_rule);
 	read_listeners(&spec, gateway);
 	read_addresses(&spec, gateway);
+	read_recorded(root, gateway);
 	read_infrastructure(&spec, gateway);
 	read_gateway_tls(&spec, gateway);
 	unused = node_field(&spec, "allowedListeners");

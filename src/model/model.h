@@ -153,6 +153,8 @@ struct gateway {
 	size_t listener_count;
 	struct gateway_address *addresses;
 	size_t address_count;
+	struct str *recorded; /* status.addresses of type IPAddress, where the source has them */
+	size_t recorded_count;
 	struct object_ref parameters; /* infrastructure.parametersRef; kind empty: none */
 	struct pair *infra_labels, *infra_annotations; /* for what is made for the Gateway */
 	size_t infra_label_count, infra_annotation_count;

@@ -92,6 +92,7 @@ struct kube_source {
 	char **namespaces;
 	size_t namespace_count;
 	char *service_ns, *service_labels; /* NULL: no further Services */
+	bool keeps_addresses; /* of Gateways' status */
 	struct map *units;	/* those of whole kinds, by "plural/namespace" */
 	struct map *followed;	/* those of one object, by "plural/namespace/name" */
 	TAILQ_HEAD(refetch_list, refetch) refetches;
@@ -207,6 +208,8 @@ static struct unit *unit_new(struct kube_source *source, const struct kube_kind 
 	unit->ns = (struct str){ unit->text + strlen(kind->plural) + 1, ns.n };
 	unit->name = (struct str){ unit->ns.p + ns.n + 1, name.n };
 	unit->objects = kube_objects_new(kind->kind, &source->sink);
+	if (source->keeps_addresses && kind->kind == KIND_GATEWAY)
+		kube_objects_keep_addresses(unit->objects);
 	return unit;
 }
 
@@ -261,6 +264,11 @@ void kube_source_add_services(struct kube_source *source, const char *ns, const 
 {
 	source->service_ns = xstrndup(ns, strlen(ns));
 	source->service_labels = xstrndup(labels, strlen(labels));
+}
+
+void kube_source_keep_addresses(struct kube_source *source)
+{
+	source->keeps_addresses = true;
 }
 
 static void add_service_unit(struct kube_source *source)

@@ -40,6 +40,9 @@ void kube_source_observe(struct kube_source *source, kube_seen_fn fn, void *user
  * the namespace is not. Copied. */
 void kube_source_add_services(struct kube_source *source, const char *ns, const char *labels);
 
+/* Before the start: the addresses in Gateways' status are read, too. */
+void kube_source_keep_addresses(struct kube_source *source);
+
 void kube_source_start(struct kube_source *source);
 
 /* Appends the path of one object, in the version that is read. False when its kind is not. */

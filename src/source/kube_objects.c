@@ -20,6 +20,7 @@ struct entry {
 struct kube_objects {
 	enum kind kind;
 	struct source_sink sink;
+	bool keeps_addresses;
 	struct map *entries; /* "namespace/name" -> struct entry */
 	unsigned round;
 };
@@ -31,6 +32,11 @@ struct kube_objects *kube_objects_new(enum kind kind, const struct source_sink *
 	objects->sink = *sink;
 	objects->entries = map_new();
 	return objects;
+}
+
+void kube_objects_keep_addresses(struct kube_objects *objects)
+{
+	objects->keeps_addresses = true;
 }
 
 static void drop_notes(struct entry *entry)
@@ -75,13 +81,28 @@ static bool has_addresses(enum kind kind, struct json_object *metadata)
 	       str_is(json_text(json_field(metadata, "labels"), LABEL_MANAGED_BY), MANAGED_BY);
 }
 
+/* What else a status says changes all the time. */
+static void keep_only_addresses(struct json_object *json)
+{
+	struct json_object *addresses = json_field(json_field(json, "status"), "addresses");
+	struct json_object *status = addresses ? json_object_new_object() : NULL;
+	if (addresses)
+		json_object_object_add(status, "addresses", json_object_get(addresses));
+	json_object_object_del(json, "status");
+	if (status)
+		json_object_object_add(json, "status", status);
+}
+
 /* Takes out what is not read, and digests the rest. */
-static void digest(enum kind kind, struct json_object *json, unsigned char ret_sum[SUM_BYTES])
+static void digest(const struct kube_objects *objects, struct json_object *json,
+		   unsigned char ret_sum[SUM_BYTES])
 {
 	static const char *const noise[] = { "managedFields", "annotations", "resourceVersion" };
 	struct json_object *metadata = json_field(json, "metadata");
 	unsigned char raw[DIGEST_RAW_BYTES];
-	if (!has_addresses(kind, metadata))
+	if (objects->keeps_addresses)
+		keep_only_addresses(json);
+	else if (!has_addresses(objects->kind, metadata))
 		json_object_object_del(json, "status");
 	for (size_t i = 0; i < sizeof(noise) / sizeof(noise[0]); i++)
 		json_object_object_del(metadata, noise[i]);
@@ -131,7 +152,7 @@ bool kube_objects_put(struct kube_objects *objects, struct json_object *json, bo
 	if (make_key(json, &key)) {
 		struct entry *entry = entry_make(objects, sb_str(&key));
 		str_u64(json_text(json_field(json, "metadata"), "resourceVersion"), UINT64_MAX, &revision);
-		digest(objects->kind, json, sum);
+		digest(objects, json, sum);
 		bool older = again && revision < entry->revision;
 		if (!older && (again || memcmp(sum, entry->sum, SUM_BYTES) != 0)) {
 			memcpy(entry->sum, sum, SUM_BYTES);

@@ -4,7 +4,7 @@
  * Only a digest is kept of an object. It leaves out what other writers touch all the time and
  * we never read (status, managedFields, annotations, resourceVersion), so that such writes
  * cost nothing behind this point; of the Services that Tidegate makes for Gateways the status is
- * read, though. An object that decode/ refuses leaves its last good version in force, with
+ * read, though, and of Gateways' the addresses, where that is asked for. An object that decode/ refuses leaves its last good version in force, with
  * findings. */
 #pragma once
 
@@ -15,6 +15,8 @@ struct json_object;
 struct kube_objects;
 
 struct kube_objects *kube_objects_new(enum kind kind, const struct source_sink *sink);
+/* Before the first put: the addresses in the objects' status are read, too. */
+void kube_objects_keep_addresses(struct kube_objects *objects);
 void kube_objects_free(struct kube_objects *objects); /* removes nothing; accepts NULL */
 
 /* The object is there: json (borrowed, changed) is what it says now. True when something was

@@ -126,6 +126,46 @@ static void test_list_again(void **state)
 	assert_log(f, "-shop/c -shop/d ");
 }
 
+/* Of a status its addresses count, where that is asked for, and nothing else. */
+static void test_addresses(void **state)
+{
+	static const struct {
+		const char *status;
+		bool delivered;
+	} rows[] = {
+		{ "{\"addresses\":[{\"type\":\"IPAddress\",\"value\":\"192.0.2.1\"}]}", true },
+		{ "{\"x\":1,\"addresses\":[{\"type\":\"IPAddress\",\"value\":\"192.0.2.1\"}]}",
+		  false },
+		{ "{\"addresses\":[{\"type\":\"IPAddress\",\"value\":\"192.0.2.2\"}]}", true },
+		{ "{}", true },
+		{ "{\"x\":2}", false },
+		{ "null", false },
+	};
+	struct fixture *f = *state;
+	for (int keeps = 0; keeps < 2; keeps++) {
+		const struct source_sink sink = { f, on_put, on_remove, NULL };
+		struct kube_objects *objects = kube_objects_new(KIND_GATEWAY, &sink);
+		if (keeps)
+			kube_objects_keep_addresses(objects);
+		for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+			struct sb text;
+			sb_init(&text, 4096);
+			sb_addf(&text, "{\"apiVersion\":\"gateway.networking.k8s.io/v1\",\"kind\":"
+				"\"Gateway\",\"metadata\":{\"name\":\"g\",\"namespace\":\"shop\"},"
+				"\"spec\":{\"gatewayClassName\":\"c\",\"listeners\":[{\"name\":\"h\","
+				"\"port\":80,\"protocol\":\"HTTP\"}]},\"status\":%s}",
+				rows[i].status);
+			struct json_object *json = json_tokener_parse(sb_str(&text).p);
+			sb_fini(&text);
+			assert_int_equal(kube_objects_put(objects, json, false),
+					 keeps ? rows[i].delivered : i == 0);
+			json_object_put(json);
+		}
+		kube_objects_free(objects);
+	}
+	assert_log(f, "+shop/g +shop/g +shop/g +shop/g ");
+}
+
 static void test_delete(void **state)
 {
 	struct fixture *f = *state;
@@ -201,6 +241,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_only_changes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_list_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_addresses, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_delete, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_nameless, setup, teardown),
