@@ -5,12 +5,14 @@
  *   ──► who serves ──► frontends
  *
  * Where each Gateway has a Service (service.c) the ports to bind are the Service's, and no Gateway
- * is in another's way. */
+ * is in another's way. Where there is a pool of addresses (shares.c) they bind those they have of
+ * it, and nothing while they have none. */
 #include "resolve/address.h"
 #include "resolve/hostname.h"
 #include "resolve/listeners.h"
 #include "resolve/parameters.h"
 #include "resolve/service.h"
+#include "resolve/shares.h"
 
 static struct listener_scope scope_of(struct gateways_view *view, const struct gateway_view *gateway,
 				      const struct resolve_options *options)
@@ -232,7 +234,7 @@ static void claim_ports(const struct listener_scope *scope, struct gateway_view 
 			const struct binding *binding, struct ports *ports)
 {
 	bool by_service = !str_empty(scope->options->service_ns);
-	for (size_t i = 0; i < gateway->listener_count; i++) {
+	for (size_t i = 0; binding->count && i < gateway->listener_count; i++) {
 		struct listener_view *listener = &gateway->listeners[i];
 		uint16_t port = listener->spec->port;
 		struct holder claim = { gateway, binding, port,
@@ -320,6 +322,12 @@ static void find_overlaps(const struct listener_scope *scope, struct gateway_vie
 
 /* ---- who serves ---- */
 
+static struct str what_is_missing(const struct gateways_view *view,
+				  const struct gateway_view *gateway)
+{
+	return gateway->share ? share_missing(view, gateway) : service_missing(view, gateway);
+}
+
 static void set_listener_programmed(const struct gateways_view *view,
 				    const struct gateway_view *gateway,
 				    struct listener_view *listener)
@@ -338,7 +346,7 @@ static void set_listener_programmed(const struct gateways_view *view,
 		conditions_set(conditions, "Programmed", false, "Invalid", refs->message);
 	} else if (listener->bind_port == 0) {
 		conditions_set(conditions, "Programmed", false, "Pending",
-			       service_missing(view, gateway));
+			       what_is_missing(view, gateway));
 	} else {
 		listener->serves = true;
 		conditions_set(conditions, "Programmed", true, "Programmed",
@@ -379,7 +387,7 @@ static void set_gateway_programmed(struct gateways_view *view, struct gateway_vi
 	}
 	if (waits)
 		conditions_set(&gateway->conditions, "Programmed", false, "AddressNotAssigned",
-			       service_missing(view, gateway));
+			       what_is_missing(view, gateway));
 	else
 		conditions_set(&gateway->conditions, "Programmed", false, "Invalid",
 			       STR("No listener can be served; see the conditions of the "
@@ -407,6 +415,7 @@ static struct frontend_view *frontend_of_port(struct gateways_view *view,
 	frontend->port = port;
 	frontend->bind_port = listener->bind_port;
 	frontend->tls = is_tls(listener);
+	frontend->transparent = gateway->share != NULL;
 	frontend->address_count = binding->count;
 	memcpy(frontend->addresses, binding->addresses, sizeof(binding->addresses));
 	return frontend;
@@ -479,6 +488,19 @@ static void resolve_gateway(struct gateways_view *view, struct gateway_view *gat
 	find_conflicts(&scope, gateway);
 }
 
+/* What is recorded of the pool, and nothing else. */
+static void bind_shares(const struct gateways_view *view, struct binding *bindings)
+{
+	for (size_t i = 0; i < view->gateway_count; i++) {
+		const struct pool_share *share = view->gateways[i].share;
+		bindings[i] = (struct binding){ .count = 0 };
+		for (size_t k = 0; k < share->count; k++) {
+			if (share->recorded[k])
+				binding_add(&bindings[i], share->addresses[k]);
+		}
+	}
+}
+
 static int cmp_age(const void *a, const void *b)
 {
 	const struct gateway_view *const *left = a, *const *right = b;
@@ -515,7 +537,9 @@ static void finish_gateway(struct gateways_view *view, struct gateway_view *gate
 	set_gateway_accepted(view, gateway);
 	set_gateway_programmed(view, gateway);
 	make_frontends(view, gateway, binding);
-	if (str_empty(options->service_ns))
+	if (gateway->share)
+		share_addresses(view, gateway);
+	else if (str_empty(options->service_ns))
 		keep_addresses(view, gateway);
 	else
 		service_addresses(view, gateway, options);
@@ -546,6 +570,10 @@ struct gateways_view *gateways_resolve(const struct store *store,
 	}
 	for (size_t i = 0; i < view->gateway_count; i++)
 		resolve_gateway(view, &view->gateways[i], options, &bindings[i]);
+	if (options->pool) {
+		shares_distribute(view, options->pool);
+		bind_shares(view, bindings);
+	}
 	distribute_ports(view, bindings, options);
 	for (size_t i = 0; i < view->gateway_count; i++)
 		finish_gateway(view, &view->gateways[i], options, &bindings[i]);

@@ -17,6 +17,8 @@
 #include "model/finding.h"
 #include "model/store.h"
 
+struct address_pool;
+
 struct condition {
 	const char *type;   /* "Accepted", "Programmed", "ResolvedRefs", ... */
 	bool status;        /* True or False */
@@ -42,6 +44,8 @@ struct resolve_options {
 	/* Each Gateway has a Service in this namespace, whose target ports it binds; empty: they
 	 * bind their listeners' ports. */
 	struct str service_ns;
+	/* Each Gateway has addresses of this pool, which it binds; NULL: there is none. */
+	const struct address_pool *pool;
 	bool addresses_told; /* Gateways are reached where somebody else knows, not the Service */
 	const struct service_parameters *service_defaults; /* unless others say else; may be NULL */
 };
@@ -82,6 +86,7 @@ struct frontend_view {
 	uint16_t port;	    /* the listeners', which clients see */
 	uint16_t bind_port; /* the one of HAProxy */
 	bool tls;
+	bool transparent; /* bound even while this host does not have the address */
 	struct str addresses[MAX_ADDRESSES]; /* what to bind; "*" alone: everything */
 	size_t address_count;
 	struct listener_view *listeners[MAX_LISTENERS]; /* those that serve; by spec order */
@@ -95,6 +100,15 @@ struct class_view {
 	bool parameters_missing; /* those that it refers to: nobody knows what is wanted */
 };
 
+/* What a Gateway has of the address pool. */
+struct pool_share {
+	struct str addresses[MAX_ADDRESSES];
+	bool recorded[MAX_ADDRESSES]; /* in its status: only these are bound */
+	size_t count;
+	const char *reason; /* why it is not all that the Gateway asks for; NULL: it is */
+	struct str text;
+};
+
 struct gateway_view {
 	const struct object *object;
 	const struct class_view *class;
@@ -105,6 +119,7 @@ struct gateway_view {
 	size_t frontend_count;
 	struct gateway_address *addresses; /* where it is reached, as far as is known */
 	size_t address_count;
+	struct pool_share *share; /* NULL: there is no pool */
 	struct str service_name;      /* of its Service; empty: it is to have none */
 	const struct object *service; /* NULL: it has none yet */
 	struct service_parameters parameters; /* what the Service is to be like */
