@@ -309,8 +309,9 @@ static socklen_t bind_address(struct str text, uint16_t port, struct sockaddr_st
 }
 
 /* 0, or why it cannot be bound. With SO_REUSEPORT, as HAProxy does: our own HAProxy's
- * listeners are no obstacle. */
-static int try_bind(struct str text, uint16_t port)
+ * listeners are no obstacle. Its `transparent` comes down to IP_FREEBIND where it has no rights
+ * for more. */
+static int try_bind(struct str text, uint16_t port, bool transparent)
 {
 	struct sockaddr_storage address;
 	socklen_t len = bind_address(text, port, &address);
@@ -322,6 +323,8 @@ static int try_bind(struct str text, uint16_t port)
 		return errno;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+	if (transparent)
+		setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof(on));
 	/* No listen(): the socket would take connections that are HAProxy's. */
 	if (bind(fd, (const struct sockaddr *)&address, len) < 0)
 		failed = errno;
@@ -361,7 +364,7 @@ void engine_test_binds(struct engine *engine)
 		struct str rest = frontend.addresses, address = STR_NONE;
 		while (rest.n > 0 && !failed) {
 			address = str_cut(&rest, ',');
-			failed = try_bind(address, (uint16_t)port);
+			failed = try_bind(address, (uint16_t)port, frontend.transparent);
 		}
 		if (failed)
 			block_frontend(engine, name, address, frontend.bind_port, failed);

@@ -212,6 +212,7 @@ static void bind_lines(struct render *r, const struct template_fill *fill, struc
 		const struct template_value values[] = {
 			{ "ADDRESS", arena_strf(r->arena, STR_FMT ":" STR_FMT, STR_ARG(address),
 						STR_ARG(r->value.bind_port)) },
+			{ "TRANSPARENT", r->value.transparent ? STR(" transparent") : STR("") },
 			{ "TLS", tls_options(r) },
 			{ 0 },
 		};

@@ -331,11 +331,14 @@ bool frontend_parse(struct str value, struct frontend_value *ret_frontend)
 		return false;
 	frontend.addresses = str_sub(bound, 0, colon - 1);
 	frontend.port = frontend.bind_port = str_sub(bound, colon, bound.n);
-	if (!str_empty(rest)) {
-		if (!str_is(str_cut(&rest, ' '), "for"))
-			return false;
-		frontend.port = rest;
+	struct str word = str_cut(&rest, ' ');
+	if (str_is(word, "for")) {
+		frontend.port = str_cut(&rest, ' ');
+		word = str_cut(&rest, ' ');
 	}
+	frontend.transparent = str_is(word, "transparent");
+	if (!str_empty(rest) || (!str_empty(word) && !frontend.transparent))
+		return false;
 	if (!is_port(frontend.bind_port) || !is_port(frontend.port))
 		return false;
 	*ret_frontend = frontend;

@@ -120,6 +120,7 @@ struct frontend_value {
 	struct str addresses; /* comma separated */
 	struct str bind_port;
 	struct str port; /* as clients see it */
+	bool transparent; /* HAProxy's word: the host need not have the address */
 };
 bool frontend_parse(struct str value, struct frontend_value *ret_frontend);
 /* Only these use their listeners' map (421). */

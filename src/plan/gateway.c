@@ -230,6 +230,8 @@ static void frontend_emit(struct emit *emit, const struct gateway_view *gateway,
 	sb_addf(&value, ":%u", frontend->bind_port);
 	if (frontend->bind_port != frontend->port)
 		sb_addf(&value, " for %u", frontend->port);
+	if (frontend->transparent)
+		sb_adds(&value, " transparent");
 	emit_fitting(emit, PLAN_FRONTEND, frontend->name, sb_str(&value));
 	sb_fini(&value);
 	for (size_t i = 0; i < frontend->listener_count; i++) {

@@ -19,7 +19,8 @@
 enum plan_table {
 	/* Schema: a change reloads HAProxy. */
 	PLAN_FRONTEND = 0, /* NS.GATEWAY.PORT ; "http|https ADDR[,ADDR...]:PORT", the one that is
-			    * bound; behind it " for PORT" if the listener's is another */
+			    * bound; behind it " for PORT" if the listener's is another, and
+			    * " transparent" if the host need not have the address */
 	PLAN_LISTENER,     /* FRONTEND SP HOSTNAME|* ; listener name (https: for 421) */
 
 	/* State: live. */

@@ -2,6 +2,7 @@
 /* Golden plans: NAME.yaml here compiles to NAME.plan. UPDATE_GOLDEN=1 in the environment
  * writes the plans instead of comparing; read the difference before committing it. */
 #include "plan/compile.h"
+#include "resolve/pool.h"
 
 #include <dirent.h>
 #include <setjmp.h>
@@ -35,18 +36,22 @@ static void write_file(const char *path, struct str text)
 }
 
 /* The plan of one manifest; a golden manifest has no findings at load. In "services" Gateways have
- * Services of their own. */
+ * Services of their own, in "pool" addresses. */
 static void compile_manifest(const char *name, const char *path, struct sb *out)
 {
 	bool by_service = strcmp(name, "services") == 0;
+	struct address_pool pool = { .count = 0 };
+	struct error err;
+	assert_true(pool_add(&pool, STR("192.0.2.0/28"), &err) &&
+		    pool_add(&pool, STR("2001:db8::/124"), &err));
 	const struct compile_options options = {
 		.resolve = { .now_s = INT64_C(1800000000),
-			     .service_ns = by_service ? STR("gates") : STR_NONE }
+			     .service_ns = by_service ? STR("gates") : STR_NONE,
+			     .pool = strcmp(name, "pool") == 0 ? &pool : NULL }
 	};
 	struct store *store = store_new();
 	struct arena *arena = arena_new();
 	struct findings findings;
-	struct error err;
 	findings_init(&findings, arena);
 	if (!files_load(&path, 1, store, &findings, &err))
 		fail_msg("%s: %s", path, err.text);

@@ -144,7 +144,13 @@ static void values(void **state)
 	assert_true(frontend_parse(STR("http *:20417 for 80"), &frontend));
 	assert_true(str_is(frontend.port, "80") && str_is(frontend.bind_port, "20417"));
 	assert_true(str_is(frontend.addresses, "*"));
-	static const char *const bad[] = { "", "http", "tcp *:80", "http *", "http *:0",
+	assert_false(frontend.transparent);
+	assert_true(frontend_parse(STR("http 192.0.2.1:80 transparent"), &frontend));
+	assert_true(frontend.transparent && str_is(frontend.port, "80"));
+	assert_true(frontend_parse(STR("http *:20417 for 80 transparent"), &frontend));
+	assert_true(frontend.transparent && str_is(frontend.port, "80"));
+	static const char *const bad[] = { "http *:80 opaque", "http *:80 transparent for 81",
+					   "http *:80 for 81 x", "", "http", "tcp *:80", "http *", "http *:0",
 					   "http *:65536", "http :80", "http *:80 80",
 					   "http *:80 for", "http *:80 for 0" };
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
