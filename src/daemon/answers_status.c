@@ -309,11 +309,14 @@ static void row_conditions(struct report *report, struct call *call,
 static struct str address_text(struct arena *arena, const struct gateway_view *gateway)
 {
 	const struct gateway *spec = &gateway->object->gateway;
+	bool pool = gateway->share != NULL;
+	const struct gateway_address *addresses = pool ? gateway->addresses : spec->addresses;
+	size_t count = pool ? gateway->address_count : spec->address_count;
 	struct str text = STR_NONE;
-	for (size_t i = 0; i < spec->address_count; i++)
+	for (size_t i = 0; i < count; i++)
 		text = arena_strf(arena, STR_FMT "%s" STR_FMT, STR_ARG(text),
-				  str_empty(text) ? "" : ",", STR_ARG(spec->addresses[i].value));
-	return str_empty(text) ? STR("*") : text;
+				  str_empty(text) ? "" : ",", STR_ARG(addresses[i].value));
+	return str_empty(text) && !pool ? STR("*") : text;
 }
 
 static void text_gateways(struct call *call, const struct status_live *live)

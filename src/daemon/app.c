@@ -242,6 +242,7 @@ static struct changes *make_pass(struct app *app)
 			     .controller_name = str_of(app->options.controller_name),
 			     .service_ns = cluster_service_ns(app->cluster),
 			     .service_defaults = cluster_service_defaults(app->cluster),
+			     .pool = cluster_pool(app->cluster),
 			     .addresses_told = app->options.cluster.address_count > 0 },
 		.lookup = dns_lookup,
 		.lookup_user = app->dns,

@@ -8,6 +8,7 @@
 #include "daemon/app.h"
 #include "daemon/log.h"
 #include "daemon/problems.h"
+#include "resolve/pool.h"
 #include "source/json.h"
 #include "status/leader.h"
 #include "status/owner.h"
@@ -34,6 +35,7 @@ struct cluster {
 	struct service_settings services;
 	struct object *defaults; /* GatewayParameters; NULL: none */
 	struct provision *provision; /* NULL: Gateways have no Services */
+	struct address_pool pool;    /* without ranges: there is none */
 	struct owner *owner;	     /* NULL: nothing belongs to anybody */
 	struct events *events;
 	char failing[TROUBLE_BYTES]; /* as it was told when it began; "": HAProxy is no problem */
@@ -120,7 +122,8 @@ static enum publish_answer render_class(struct cluster *cluster, struct str name
 		const struct class_view *class = &view->classes[i];
 		if (!str_eq(class->object->meta.name, name))
 			continue;
-		status_class(class, str_of(cluster->version), cluster->provision != NULL, out);
+		status_class(class, str_of(cluster->version),
+			     cluster->provision || cluster_pool(cluster), out);
 		*ret_generation = class->object->meta.generation;
 		return PUBLISH_NOW;
 	}
@@ -191,6 +194,11 @@ static void on_owner(void *user)
 struct str cluster_service_ns(const struct cluster *cluster)
 {
 	return cluster && cluster->provision ? cluster->services.ns : STR_NONE;
+}
+
+const struct address_pool *cluster_pool(const struct cluster *cluster)
+{
+	return cluster && cluster->pool.count ? &cluster->pool : NULL;
 }
 
 const struct service_parameters *cluster_service_defaults(const struct cluster *cluster)
@@ -474,6 +482,18 @@ static bool make_services(struct cluster *cluster, struct error *err)
 	return true;
 }
 
+/* What is given to whom is recorded in the Gateways' status, and read there. */
+static bool make_pool(struct cluster *cluster, struct error *err)
+{
+	for (size_t i = 0; i < cluster->options.pool_count; i++) {
+		if (!pool_add(&cluster->pool, str_of(cluster->options.pool[i]), err))
+			return error_prefix(err, "--address-pool");
+	}
+	if (cluster->pool.count)
+		kube_source_keep_addresses(cluster->app->sources.kube);
+	return true;
+}
+
 static bool make_owner(struct cluster *cluster, struct error *err)
 {
 	if (cluster->options.owner)
@@ -503,7 +523,7 @@ static bool make_parts(struct cluster *cluster, struct error *err)
 				     str_of(cluster->identity), &events_ops);
 	cluster->leader = leader_new(app->loop, cluster->client, &lease, on_leader_changed, cluster);
 	kube_source_observe(app->sources.kube, on_seen, cluster);
-	return make_owner(cluster, err) && make_services(cluster, err);
+	return make_owner(cluster, err) && make_services(cluster, err) && make_pool(cluster, err);
 }
 
 struct cluster *cluster_new(struct app *app, const struct cluster_options *options,

@@ -13,7 +13,7 @@
 struct app;
 struct cluster;
 
-enum { CLUSTER_MAX_ADDRESSES = 16 };
+enum { CLUSTER_MAX_ADDRESSES = 16, CLUSTER_MAX_POOL = 64 };
 
 struct cluster_options { /* borrowed */
 	bool disabled; /* --no-status */
@@ -24,6 +24,8 @@ struct cluster_options { /* borrowed */
 	const char *selector; /* each Gateway has a Service for these pods; NULL: it has none */
 	const char *ports;    /* their target ports: "20000-29999" */
 	const char *defaults; /* what they are like: {"type":"NodePort"}; NULL: as usual */
+	const char *pool[CLUSTER_MAX_POOL]; /* Gateways have addresses of these, and bind them */
+	size_t pool_count;
 	const char *owner;    /* what they belong to: "deployments/NAME"; NULL: nothing */
 };
 
@@ -34,7 +36,9 @@ void cluster_free(struct cluster *cluster); /* accepts NULL */
 
 /* Where the Gateways' Services are; empty: they have none. */
 struct str cluster_service_ns(const struct cluster *cluster);
-/* What they are like unless GatewayParameters say else; NULL: as usual. */
+/* What Gateways have their addresses of; NULL: there is no pool. */
+const struct address_pool *cluster_pool(const struct cluster *cluster);
+/* What Services are like unless GatewayParameters say else; NULL: as usual. */
 const struct service_parameters *cluster_service_defaults(const struct cluster *cluster);
 
 /* The compiler has made a pass. waiting: over objects of which some are still to come. */

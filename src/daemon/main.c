@@ -45,6 +45,10 @@ static const struct option_row run_options[] = {
 	{ "gateway-service", "JSON", "{\"type\":\"LoadBalancer\"}", NULL,
 	  "what these Services are like unless GatewayParameters say else: their spec.service", 0,
 	  NULL },
+	{ "address-pool", "ADDRESS|CIDR|FIRST-LAST", "off", NULL,
+	  "each Gateway has an address of these to itself, which HAProxy binds, even while the host "
+	  "does not have it; the leader records it in the status; may be given several times", 0,
+	  NULL },
 	{ "owner", "RESOURCE/NAME", "none", NULL,
 	  "deployments/NAME or daemonsets/NAME, ours: what the leader has made goes with it", 0,
 	  NULL },
@@ -247,6 +251,40 @@ static bool read_sources(const struct cli *cli, struct sources_options *sources,
 	return true;
 }
 
+/* The values of an option that may be given several times. */
+static bool read_several(const struct cli *cli, const char *name, const char **ret_values,
+			 size_t max, size_t *ret_count, struct error *err)
+{
+	*ret_count = 0;
+	for (size_t i = 0; i < cli->option_count; i++) {
+		if (strcmp(cli->options[i].row->name, name) != 0)
+			continue;
+		if (*ret_count == max)
+			return error_set(err, ERR_SYNTAX, "--%s: more than %zu", name, max);
+		ret_values[(*ret_count)++] = cli->options[i].value;
+	}
+	return true;
+}
+
+/* What goes with what. */
+static bool check_cluster(const struct cluster_options *cluster, bool kubernetes, struct error *err)
+{
+	bool pool = cluster->pool_count > 0;
+	if (!kubernetes && (cluster->disabled || cluster->lease_ns || cluster->address_count ||
+			    cluster->selector || pool || cluster->owner))
+		return error_set(err, ERR_SYNTAX, "--no-status, --lease-namespace, --lease-name, "
+						  "--address, --gateway-services, --address-pool and "
+						  "--owner go with --kubernetes");
+	if (cluster->disabled && (cluster->selector || pool))
+		return error_set(err, ERR_SYNTAX, "--%s needs a leader: leave --no-status out",
+				 pool ? "address-pool" : "gateway-services");
+	if (pool && (cluster->selector || cluster->address_count))
+		return error_set(err, ERR_SYNTAX, "Gateways have their addresses either of "
+						  "--address-pool or as --%s says: leave one out",
+				 cluster->selector ? "gateway-services" : "address");
+	return true;
+}
+
 static bool read_cluster(const struct cli *cli, bool kubernetes, struct cluster_options *cluster,
 			 struct error *err)
 {
@@ -259,23 +297,14 @@ static bool read_cluster(const struct cli *cli, bool kubernetes, struct cluster_
 		.defaults = cli_option(cli, "gateway-service"),
 		.owner = cli_option(cli, "owner"),
 	};
-	for (size_t i = 0; i < cli->option_count; i++) {
-		if (strcmp(cli->options[i].row->name, "address") != 0)
-			continue;
-		if (cluster->address_count == CLUSTER_MAX_ADDRESSES)
-			return error_set(err, ERR_SYNTAX, "more than %d addresses",
-					 CLUSTER_MAX_ADDRESSES);
-		cluster->addresses[cluster->address_count++] = cli->options[i].value;
-	}
-	if (!kubernetes && (cluster->disabled || cluster->lease_ns || cluster->address_count ||
-			    cluster->selector || cluster->owner || cli_has(cli, "lease-name")))
-		return error_set(err, ERR_SYNTAX, "--no-status, --lease-namespace, --lease-name, "
-						  "--address, --gateway-services and --owner go with "
-						  "--kubernetes");
-	if (cluster->disabled && cluster->selector)
-		return error_set(err, ERR_SYNTAX, "--gateway-services needs a leader: leave "
-						  "--no-status out");
-	return true;
+	if (!read_several(cli, "address", cluster->addresses, CLUSTER_MAX_ADDRESSES,
+			  &cluster->address_count, err) ||
+	    !read_several(cli, "address-pool", cluster->pool, CLUSTER_MAX_POOL,
+			  &cluster->pool_count, err))
+		return false;
+	if (!kubernetes && cli_has(cli, "lease-name"))
+		return error_set(err, ERR_SYNTAX, "--lease-name goes with --kubernetes");
+	return check_cluster(cluster, kubernetes, err);
 }
 
 static int run_run(const struct cli *cli)

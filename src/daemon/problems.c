@@ -52,7 +52,7 @@ static void tell_gateway(struct events *events, const struct gateway_view *gatew
 		events_add(events, KIND_GATEWAY, meta->ns, meta->name, STR("HAProxyFailed"),
 			   str_of(failing));
 	/* Another address than is asked for; that there is none yet takes its time with every new one. */
-	if (programmed && gateway->address_count > 0 &&
+	if (programmed && gateway->service && gateway->address_count > 0 &&
 	    strcmp(programmed->reason, "AddressNotUsable") == 0)
 		events_add(events, KIND_GATEWAY, meta->ns, meta->name, str_of(programmed->reason),
 			   programmed->message);

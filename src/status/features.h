@@ -7,7 +7,7 @@
 
 struct feature {
 	const char *name;   /* the Gateway API's */
-	bool needs_service; /* only where each Gateway has a Service of its own */
+	bool needs_own_address; /* only where each Gateway has one: by a Service, or of the pool */
 };
 
 extern const struct feature supported_features[]; /* ascending; ends without a name */

@@ -58,11 +58,11 @@ static struct condition version_condition(struct str version, struct arena *aren
 	};
 }
 
-static void write_features(bool by_service, struct out *out)
+static void write_features(bool own_addresses, struct out *out)
 {
 	out_kv_array(out, "supportedFeatures");
 	for (const struct feature *feature = supported_features; feature->name; feature++) {
-		if (feature->needs_service && !by_service)
+		if (feature->needs_own_address && !own_addresses)
 			continue;
 		out_object(out);
 		out_kv_cstr(out, "name", feature->name);
@@ -71,7 +71,7 @@ static void write_features(bool by_service, struct out *out)
 	out_end(out);
 }
 
-void status_class(const struct class_view *class, struct str version, bool by_service,
+void status_class(const struct class_view *class, struct str version, bool own_addresses,
 		  struct out *out)
 {
 	struct arena *arena = arena_new();
@@ -83,7 +83,7 @@ void status_class(const struct class_view *class, struct str version, bool by_se
 	}
 	out_object(out);
 	write_conditions(&conditions, class->object->meta.generation, NULL, out);
-	write_features(by_service, out);
+	write_features(own_addresses, out);
 	out_end(out);
 	arena_free(arena);
 }
@@ -104,7 +104,8 @@ static void write_addresses(const struct gateway_view *gateway, const struct sta
 	bool told = live && live->address_count > 0;
 	const struct gateway_address *addresses = told ? live->addresses : gateway->addresses;
 	size_t count = told ? live->address_count : gateway->address_count;
-	if (gateway->frontend_count == 0)
+	/* Those of the pool are recorded here, and bound only then. */
+	if (gateway->frontend_count == 0 && !gateway->share)
 		count = 0;
 	if (count > MAX_ADDRESSES)
 		count = MAX_ADDRESSES;

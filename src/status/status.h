@@ -17,9 +17,9 @@ struct status_live {
 	size_t address_count;
 };
 
-/* version: of the Gateway API's definitions in the cluster; empty: not known. by_service: each
- * Gateway has a Service of its own, and so can do more. */
-void status_class(const struct class_view *class, struct str version, bool by_service,
+/* version: of the Gateway API's definitions in the cluster; empty: not known.
+ * own_addresses: each Gateway has addresses of its own, and so can do more. */
+void status_class(const struct class_view *class, struct str version, bool own_addresses,
 		  struct out *out);
 
 /* live may be NULL: Programmed is then what the views say. */
