@@ -35,6 +35,7 @@ struct cluster {
 	struct service_settings services;
 	struct object *defaults; /* GatewayParameters; NULL: none */
 	struct provision *provision; /* NULL: Gateways have no Services */
+	uint64_t told_news;	     /* of it */
 	struct address_pool pool;    /* without ranges: there is none */
 	struct owner *owner;	     /* NULL: nothing belongs to anybody */
 	struct events *events;
@@ -376,9 +377,15 @@ static bool is_failing(const struct cluster *cluster)
 	       app_now_s() - cluster->unprogrammed_at_s >= PATIENCE_S;
 }
 
+static uint64_t service_news(const struct cluster *cluster)
+{
+	return cluster->provision ? provision_news(cluster->provision) : 0;
+}
+
 bool cluster_turned(const struct cluster *cluster)
 {
-	return cluster->complete && is_failing(cluster) != (cluster->failing[0] != '\0');
+	return cluster->complete && (is_failing(cluster) != (cluster->failing[0] != '\0') ||
+				     service_news(cluster) != cluster->told_news);
 }
 
 void cluster_problems(struct cluster *cluster, const struct findings *findings)
@@ -392,6 +399,7 @@ void cluster_problems(struct cluster *cluster, const struct findings *findings)
 	else if (!cluster->failing[0])
 		snprintf(cluster->failing, TROUBLE_BYTES, "%s",
 			 *trouble ? trouble : "HAProxy does not have the last change yet.");
+	cluster->told_news = service_news(cluster);
 	problems_tell(cluster->events, cluster->app, findings, cluster->failing);
 }
 

@@ -42,6 +42,34 @@ static void tell_finding(struct events *events, const struct finding *finding)
 	sb_fini(&note);
 }
 
+/* Its Service does not exist, or does not have a port of it. */
+static bool waits_for_service(const struct gateway_view *gateway)
+{
+	for (size_t i = 0; i < gateway->listener_count; i++) {
+		const struct condition *programmed =
+			conditions_get(&gateway->listeners[i].conditions, "Programmed");
+		if (strcmp(programmed->reason, "Pending") == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Whoever made the Gateway may not even know of its Service. That of a Gateway that is gone is for
+ * the findings alone. */
+static void tell_of_service(struct events *events, const struct gateways_view *view,
+			    const struct finding *finding)
+{
+	bool all = str_is(finding->name, "*");
+	for (size_t i = 0; i < view->gateway_count; i++) {
+		const struct gateway_view *gateway = &view->gateways[i];
+		const struct meta *meta = &gateway->object->meta;
+		if (all ? waits_for_service(gateway) :
+			  str_eq(gateway->service_name, finding->name))
+			events_add(events, KIND_GATEWAY, meta->ns, meta->name, finding->reason,
+				   finding->text);
+	}
+}
+
 /* What is known of a Gateway by its conditions alone. */
 static void tell_gateway(struct events *events, const struct gateway_view *gateway,
 			 const char *failing)
@@ -65,7 +93,9 @@ void problems_tell(struct events *events, const struct app *app, const struct fi
 	events_begin(events);
 	for (size_t i = 0; i < findings->count; i++) {
 		const struct finding *finding = &findings->items[i];
-		if (needs_somebody(finding) && is_ours(app, finding))
+		if (str_is(finding->reason, "ServiceNotWritten"))
+			tell_of_service(events, view, finding);
+		else if (needs_somebody(finding) && is_ours(app, finding))
 			tell_finding(events, finding);
 	}
 	for (size_t i = 0; i < view->gateway_count; i++)

@@ -63,6 +63,7 @@ struct provision {
 	ev_timer timer;
 	unsigned attempt;
 	char refused[TEXT_BYTES]; /* all of it: "" */
+	uint64_t news;
 	struct provision_stats stats;
 };
 
@@ -160,6 +161,7 @@ void provision_gone(struct provision *provision, struct str ns, struct str name)
 		return;
 	forget(provision, name);
 	free(map_del(provision->histories, name));
+	provision->news++;
 	provision_mark(provision);
 }
 
@@ -181,10 +183,20 @@ static struct history *history_of(struct provision *provision, struct str name)
 	return history;
 }
 
+/* text: "" when it is over. */
+static void set_trouble(struct provision *provision, char trouble[TEXT_BYTES], struct str text)
+{
+	struct str kept = str_sub(text, 0, TEXT_BYTES - 1);
+	if (str_is(kept, trouble))
+		return;
+	snprintf(trouble, TEXT_BYTES, STR_FMT, STR_ARG(kept));
+	provision->news++;
+}
+
 static void note_trouble(struct provision *provision, struct str name, struct str text)
 {
 	struct history *history = history_of(provision, name);
-	snprintf(history->trouble, TEXT_BYTES, STR_FMT, STR_ARG(text));
+	set_trouble(provision, history->trouble, text);
 	history->due_s = now_s() + REFUSED_PAUSE_MS / 1000.0;
 }
 
@@ -204,7 +216,7 @@ static void note_write(struct provision *provision, struct str name)
 		history->spacing_s = QUARREL_MAX_S;
 	history->written_s = now;
 	history->due_s = now + history->spacing_s;
-	history->trouble[0] = '\0';
+	set_trouble(provision, history->trouble, STR(""));
 	provision->stats.writes++;
 }
 
@@ -229,15 +241,17 @@ static void refuse(struct provision *provision, const struct kube_answer *answer
 				   REFUSED_PAUSE_MS :
 				   kube_backoff_ms(provision->attempt++, PAUSE_MIN_MS, PAUSE_MAX_MS);
 	const char *verb = verbs[provision->step];
+	char text[TEXT_BYTES];
 	provision->stats.failures++;
 	if (denied)
-		snprintf(provision->refused, TEXT_BYTES,
+		snprintf(text, TEXT_BYTES,
 			 "forbidden: grant the verb %s on services in namespace " STR_FMT " in a "
 			 "Role. The API server says: " STR_FMT, verb,
 			 STR_ARG(provision->settings->ns), STR_ARG(answer->text));
 	else
-		snprintf(provision->refused, TEXT_BYTES, "%s fails. The API server says: " STR_FMT,
-			 verb, STR_ARG(answer->text));
+		snprintf(text, TEXT_BYTES, "%s fails. The API server says: " STR_FMT, verb,
+			 STR_ARG(answer->text));
+	set_trouble(provision, provision->refused, str_of(text));
 	if (pause_ms < answer->retry_after_ms)
 		pause_ms = answer->retry_after_ms;
 	provision->dirty = true;
@@ -261,7 +275,7 @@ static void end_good(struct provision *provision)
 {
 	struct str name = str_of(provision->name);
 	struct json_object *json;
-	provision->refused[0] = '\0';
+	set_trouble(provision, provision->refused, STR(""));
 	provision->attempt = 0;
 	if (provision->step == STEP_LIST) {
 		provision->listed = true;
@@ -446,7 +460,7 @@ static bool consider(struct provision *provision, const struct gateway_view *gat
 	if (!wanted && err.code == ERR_LIMIT)
 		note_trouble(provision, name, str_of(err.text));
 	else if (equal && map_get(provision->histories, name))
-		history_of(provision, name)->trouble[0] = '\0';
+		set_trouble(provision, history_of(provision, name)->trouble, STR(""));
 	if (wanted && !equal && !is_early(provision, name))
 		start_write(provision, name, !known, wanted);
 	json_object_put(wanted);
@@ -521,6 +535,11 @@ void provision_findings(const struct provision *provision, struct findings *find
 	}
 }
 
+uint64_t provision_news(const struct provision *provision)
+{
+	return provision->news;
+}
+
 void provision_stats(const struct provision *provision, struct provision_stats *ret_stats)
 {
 	*ret_stats = provision->stats;
@@ -538,6 +557,7 @@ void provision_enable(struct provision *provision, bool enabled)
 	map_free(provision->histories, free);
 	provision->histories = map_new();
 	provision->refused[0] = '\0';
+	provision->news++;
 	provision->listed = false;
 	provision->enabled = enabled;
 	provision_mark(provision);

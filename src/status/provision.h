@@ -41,6 +41,9 @@ void provision_gone(struct provision *provision, struct str ns, struct str name)
 
 void provision_findings(const struct provision *provision, struct findings *findings);
 
+/* Counts the changes of what provision_findings() has. */
+uint64_t provision_news(const struct provision *provision);
+
 struct provision_stats {
 	uint64_t writes, conflicts, failures;
 };

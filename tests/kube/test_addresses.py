@@ -13,6 +13,7 @@ import pytest
 import manifests as m
 import tidegate
 from apiserver import KubeGate
+from test_events import events
 from test_status import condition, stored
 from tidegate import eventually
 
@@ -364,12 +365,20 @@ def test_names(gate, server, ns):
 
 
 READ = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch"]}
-WRITE = {"apiGroups": ["gateway.networking.k8s.io", "coordination.k8s.io"], "resources": ["*"],
-         "verbs": ["*"]}
+WRITE = {"apiGroups": ["gateway.networking.k8s.io", "coordination.k8s.io", "events.k8s.io"],
+         "resources": ["*"], "verbs": ["*"]}
 
 
 def service_rights(*verbs):
     return {"apiGroups": [""], "resources": ["services"], "verbs": list(verbs)}
+
+
+def told_of_service(server, name, text):
+    """An Event at the Gateway."""
+    eventually(lambda: [each for each in events(server, "default")
+                        if each["reason"] == "ServiceNotWritten" and text in each["note"] and
+                        each["regarding"]["kind"] == "Gateway" and
+                        each["regarding"]["name"] == name], what="event of " + name)
 
 
 def test_rights(gate, server):
@@ -380,6 +389,7 @@ def test_rights(gate, server):
           m.route("right", [m.rule("a")], parents=[m.parent("right")]))
     found = gate.expect_finding("Service", "ServiceNotWritten")
     assert "grant the verb create on services in namespace default" in found["text"]
+    told_of_service(server, "right", "grant the verb create")
     expect_programmed(server, "right", "False", "AddressNotAssigned")
     server.allow("maker", READ, WRITE, service_rights("create"))
     gate.expect_no_finding("Service", "ServiceNotWritten")
@@ -530,4 +540,7 @@ def test_what_the_api_server_refuses(gate, server):
     service(server, "default--well")
     found = gate.expect_finding("Service", "ServiceNotWritten")
     assert found["object"] == "default/default--v6" and "ipFamilies" in found["text"]
+    told_of_service(server, "v6", "ipFamilies")
+    assert "ServiceNotWritten" in gate.log()
+    assert not [each for each in events(server, "default") if each["regarding"]["name"] == "well"]
     server.delete("gatewayparameters", "v6")
