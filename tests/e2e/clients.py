@@ -78,9 +78,9 @@ def exchange(connection, method="GET", target="/", host="localhost", headers=(),
 
 
 def request(port, target="/", host="localhost", method="GET", headers=(), body=b"", sni=None,
-            tls=False, timeout=TIMEOUT_S):
+            tls=False, timeout=TIMEOUT_S, address="127.0.0.1"):
     """One request on a connection of its own."""
-    with connect(port, sni=sni, tls=tls, timeout=timeout) as connection:
+    with connect(port, sni=sni, tls=tls, timeout=timeout, address=address) as connection:
         return exchange(connection, method, target, host, headers, body)
 
 
