@@ -53,6 +53,8 @@ VARIANTS = {
     "daemonset": {"kind": "DaemonSet", "updateStrategy": {"type": "OnDelete"}},
     "host": {"kind": "DaemonSet", "hostNetwork": True},
     "host-deployment": {"hostNetwork": True, "service.mode": "Shared"},
+    "pool": {"kind": "DaemonSet", "hostNetwork": True, "service.mode": "Pool",
+             "service.addressPool": ["192.0.2.0/28", "2001:db8::1"]},
     "namespaces": {"watchNamespaces": ["one", "two"]},
     "none": {"service.mode": "None", "networkPolicy.enabled": True},
     "policy": {"networkPolicy.enabled": True},
@@ -218,6 +220,18 @@ def test_services():
     assert about(mode="None") == (False, [], ["metrics", "http", "https"], listeners, [])
 
 
+def test_address_pool():
+    """HAProxy binds in the network of the node; there is no Service, and no right to make one."""
+    values = dict(VARIANTS["pool"], kind="Deployment")
+    made = objects(values)
+    (container,) = pod(values)["containers"]
+    assert [each for each in container["args"] if "pool" in each or "gateway-s" in each] == [
+        "--address-pool=192.0.2.0/28", "--address-pool=2001:db8::1"]
+    assert ("Service", NAME) not in made
+    assert not [rule for rule in made["Role", NAME + "-leader"]["rules"]
+                if rule["resources"] == ["services"]]
+
+
 def test_values_of_the_user_win():
     spec = pod({"podSecurityContext": {"runAsUser": 7}, "readinessProbe": {"periodSeconds": 9},
                 "livenessProbe": {"enabled": False}, "topologySpreadConstraints": []})
@@ -252,6 +266,9 @@ def test_versions_are_those_of_the_source():
     ({"service.typ": "NodePort"}, "typ"),
     ({"kind": "StatefulSet"}, "kind"),
     ({"service.mode": "PerRoute"}, "mode"),
+    ({"service.mode": "Pool", "service.addressPool": ["192.0.2.1"]}, "hostNetwork"),
+    ({"service.mode": "Pool", "hostNetwork": True}, "addressPool"),
+    ({"service.addressPool": ["192.0.2.1"], "hostNetwork": True}, "addressPool"),
     ({"listeners": [{"name": "a", "port": 0}]}, "port"),
     ({"commonLabels": {"a": True}}, "commonLabels"),
     ({"autoscaling.enabled": True, "kind": "DaemonSet"}, "autoscaling"),

@@ -49,7 +49,7 @@ annotations: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
-{{- /* PerGateway, Shared or None. */}}
+{{- /* PerGateway, Shared, Pool or None. */}}
 {{- define "tidegate.serviceMode" -}}
 {{- .Values.service.mode | default (ternary "None" "PerGateway" .Values.hostNetwork) }}
 {{- end }}

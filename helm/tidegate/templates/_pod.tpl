@@ -18,6 +18,11 @@
 - --gateway-ports={{ .Values.service.targetPorts.first }}-{{ .Values.service.targetPorts.last }}
 - {{ printf "--gateway-service=%s" (include "tidegate.gatewayService" .) | quote }}
 {{- end }}
+{{- if eq (include "tidegate.serviceMode" .) "Pool" }}
+{{- range .Values.service.addressPool }}
+- --address-pool={{ . }}
+{{- end }}
+{{- end }}
 {{- if .Values.hostNetwork }}
 {{- /* HAProxy's user by default, who has no right to ports below 1024 without root's to become it */}}
 - --user=root
