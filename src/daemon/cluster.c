@@ -95,6 +95,13 @@ static void render_addresses(const struct cluster *cluster, const struct gateway
 	live->address_count = cluster->options.address_count;
 }
 
+/* The Gateways that cannot be read have addresses, too: before all can, nobody knows what is free. */
+static bool may_record(const struct cluster *cluster, const struct pool_share *share)
+{
+	return !share || share->recorded_count == share->count ||
+	       kube_source_has_all(cluster->app->sources.kube, KIND_GATEWAY);
+}
+
 static enum publish_answer render_gateway(struct cluster *cluster, struct str ns, struct str name,
 					  struct out *out, int64_t *ret_generation)
 {
@@ -105,7 +112,8 @@ static enum publish_answer render_gateway(struct cluster *cluster, struct str ns
 				    .message = str_of(app_trouble(cluster->app)) };
 	if (!gateway)
 		return PUBLISH_NOTHING;
-	if (!live.programmed && app_now_s() - cluster->unprogrammed_at_s < PATIENCE_S)
+	if ((!live.programmed && app_now_s() - cluster->unprogrammed_at_s < PATIENCE_S) ||
+	    !may_record(cluster, gateway->share))
 		return PUBLISH_LATER;
 	render_addresses(cluster, gateway, addresses, &live);
 	status_gateway(gateway, &live, out);

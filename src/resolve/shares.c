@@ -167,6 +167,7 @@ static void write_share(const struct party *party)
 		if (!party->wants[i].met)
 			continue;
 		share->recorded[share->count] = party->wants[i].recorded;
+		share->recorded_count += party->wants[i].recorded;
 		share->addresses[share->count++] = party->wants[i].ip;
 	}
 }
@@ -192,7 +193,7 @@ void shares_distribute(struct gateways_view *view, const struct address_pool *po
 	free(sharing.parties);
 }
 
-/* The first address that the leader has not recorded yet; empty: there is none. */
+/* The first address that the leader has not recorded yet. */
 static struct str unrecorded(const struct pool_share *share)
 {
 	for (size_t i = 0; i < share->count; i++) {
@@ -220,7 +221,7 @@ void share_addresses(struct gateways_view *view, struct gateway_view *gateway)
 	for (size_t i = 0; i < share->count; i++)
 		gateway->addresses[gateway->address_count++] =
 			(struct gateway_address){ STR("IPAddress"), share->addresses[i] };
-	if ((programmed->status || waits) && (share->reason || !str_empty(unrecorded(share))))
+	if ((programmed->status || waits) && (share->reason || share->recorded_count < share->count))
 		conditions_set(&gateway->conditions, "Programmed", false,
 			       share->reason ? share->reason : "AddressNotAssigned",
 			       share_missing(view, gateway));

@@ -104,7 +104,7 @@ struct class_view {
 struct pool_share {
 	struct str addresses[MAX_ADDRESSES];
 	bool recorded[MAX_ADDRESSES]; /* in its status: only these are bound */
-	size_t count;
+	size_t count, recorded_count;
 	const char *reason; /* why it is not all that the Gateway asks for; NULL: it is */
 	struct str text;
 };

@@ -61,9 +61,9 @@ def start(gate, server, *objects):
     leads(gate)
 
 
-def recorded(server, name):
+def recorded(server, name, ns="default"):
     return [each["value"] for each in
-            stored(server, "gateway", name).get("status", {}).get("addresses", [])]
+            stored(server, "gateway", name, ns).get("status", {}).get("addresses", [])]
 
 
 def expect_addresses(server, name, *wanted):
@@ -84,9 +84,9 @@ def expect_origin(gate, address, origin):
                what="%s at %s, not %s" % (origin, address, origin_at(gate, address)))
 
 
-def rewrite(server, name, *addresses):
+def rewrite(server, name, *addresses, ns="default"):
     """What somebody else, or a leader that has not seen everything, would record."""
-    server.kubectl("patch", "gateway", name, "--subresource=status", "--type=merge", "-p",
+    server.kubectl("patch", "gateway", name, "-n", ns, "--subresource=status", "--type=merge", "-p",
                    json.dumps({"status": {"addresses": [
                        {"type": "IPAddress", "value": ip} for ip in addresses]}}))
 
@@ -269,3 +269,37 @@ def test_options(tmp_path, server):
             gate.start(ready=False)
             assert gate.process.wait(10) != 0
             assert says in gate.log()
+
+
+def test_not_all_can_be_read(gate, server, ns, elsewhere):
+    """What is free is known only when all Gateways are: nothing is recorded before."""
+    read = {"apiGroups": ["*"], "verbs": ["get", "list", "watch"], "resources": [
+        "httproutes", "gatewayclasses", "referencegrants", "namespaces", "services", "secrets",
+        "endpointslices", "backends", "gatewayparameters"]}
+    write = {"apiGroups": ["gateway.networking.k8s.io", "coordination.k8s.io", "events.k8s.io"],
+             "resources": ["gateways/status", "gatewayclasses/status", "leases", "events"],
+             "verbs": ["*"]}
+    gateways = {"apiGroups": ["gateway.networking.k8s.io"], "resources": ["gateways"],
+                "verbs": ["get", "list", "watch"]}
+    rbac = "rbac.authorization.k8s.io/v1"
+    server.account("narrow", read, write)
+    server.apply(
+        m.obj("Role", "narrow", ns=ns, api=rbac, rules=[gateways]),
+        m.obj("RoleBinding", "narrow", ns=ns, api=rbac, subjects=[
+            {"kind": "ServiceAccount", "name": "narrow", "namespace": "default"}],
+              roleRef={"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "narrow"}),
+        m.gateway("unseen", m.listener("http", gate.port), ns=elsewhere),
+        m.gateway("seen", m.listener("http", gate.port), ns=ns))
+    rewrite(server, "unseen", POOL[0], ns=elsewhere)
+    gate.log_in({"token": server.token("narrow")})
+    gate.options += ["--watch-namespace", ns, "--watch-namespace", elsewhere]
+    gate.start()
+    leads(gate)
+    gate.expect_finding("Gateway", "Forbidden")
+    eventually(lambda: ns + "/seen" in gate.ctl("status"))
+    time.sleep(1)
+    assert recorded(server, "seen", ns) == []
+    server.allow("narrow", read, write, gateways)
+    expect_programmed(server, "seen", "True", "Programmed", ns)
+    assert recorded(server, "seen", ns) == [POOL[1]]
+    assert recorded(server, "unseen", elsewhere) == [POOL[0]]
