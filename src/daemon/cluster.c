@@ -5,6 +5,7 @@
 #include <bsd/stdlib.h>
 #include <unistd.h>
 
+#include "base/digest.h"
 #include "daemon/app.h"
 #include "daemon/log.h"
 #include "daemon/problems.h"
@@ -15,7 +16,7 @@
 #include "status/status.h"
 
 enum { IDENTITY_BYTES = 160, NAMESPACE_BYTES = 64, VERSION_BYTES = 64, DEFINITION_BYTES = 4 << 20,
-       TROUBLE_BYTES = 320 };
+       TROUBLE_BYTES = 320, RECORD_BYTES = 64 * 1024 };
 /* Something that HAProxy refuses, or its absence, is told after so long: a reload, or a restart,
  * is none of the users' business. */
 #define PATIENCE_S 5.0
@@ -95,6 +96,37 @@ static void render_addresses(const struct cluster *cluster, const struct gateway
 	live->address_count = cluster->options.address_count;
 }
 
+/* Which addresses a status records, as a digest. */
+static uint64_t sum_of(const struct str *addresses, size_t count)
+{
+	unsigned char raw[DIGEST_RAW_BYTES];
+	uint64_t sum;
+	struct sb sb;
+	sb_init(&sb, RECORD_BYTES);
+	for (size_t i = 0; i < count; i++)
+		sb_addf(&sb, STR_FMT "\n", STR_ARG(addresses[i]));
+	digest_raw(sb_str(&sb), raw);
+	memcpy(&sum, raw, sizeof(sum));
+	sb_fini(&sb);
+	return sum;
+}
+
+/* Without a pool nothing is read of a status. */
+static uint64_t on_record(void *user, enum kind kind, struct json_object *status)
+{
+	struct json_object *addresses = json_field(status, "addresses");
+	struct str recorded[MAX_ADDRESSES];
+	size_t count = 0;
+	if (kind != KIND_GATEWAY || !cluster_pool(user))
+		return 0;
+	for (size_t i = 0; i < json_length(addresses) && i < MAX_ADDRESSES; i++) {
+		struct json_object *address = json_object_array_get_idx(addresses, i);
+		if (str_is(json_text(address, "type"), "IPAddress"))
+			recorded[count++] = json_text(address, "value");
+	}
+	return sum_of(recorded, count);
+}
+
 /* The Gateways that cannot be read have addresses, too: before all can, nobody knows what is free. */
 static bool may_record(const struct cluster *cluster, const struct pool_share *share)
 {
@@ -103,7 +135,7 @@ static bool may_record(const struct cluster *cluster, const struct pool_share *s
 }
 
 static enum publish_answer render_gateway(struct cluster *cluster, struct str ns, struct str name,
-					  struct out *out, int64_t *ret_generation)
+					  struct out *out, struct publish_basis *ret_basis)
 {
 	const struct gateway_view *gateway =
 		gateways_find(compiler_gateways(cluster->app->compiler), ns, name);
@@ -117,12 +149,15 @@ static enum publish_answer render_gateway(struct cluster *cluster, struct str ns
 		return PUBLISH_LATER;
 	render_addresses(cluster, gateway, addresses, &live);
 	status_gateway(gateway, &live, out);
-	*ret_generation = gateway->object->meta.generation;
+	ret_basis->generation = gateway->object->meta.generation;
+	if (cluster_pool(cluster))
+		ret_basis->record = sum_of(gateway->object->gateway.recorded,
+					   gateway->object->gateway.recorded_count);
 	return PUBLISH_NOW;
 }
 
 static enum publish_answer render_class(struct cluster *cluster, struct str name, struct out *out,
-					int64_t *ret_generation)
+					struct publish_basis *ret_basis)
 {
 	const struct gateways_view *view = compiler_gateways(cluster->app->compiler);
 	if (cluster->definition)
@@ -133,36 +168,37 @@ static enum publish_answer render_class(struct cluster *cluster, struct str name
 			continue;
 		status_class(class, str_of(cluster->version),
 			     cluster->provision || cluster_pool(cluster), out);
-		*ret_generation = class->object->meta.generation;
+		ret_basis->generation = class->object->meta.generation;
 		return PUBLISH_NOW;
 	}
 	return PUBLISH_NOTHING;
 }
 
 static enum publish_answer render_route(struct cluster *cluster, struct str ns, struct str name,
-					struct out *out, int64_t *ret_generation)
+					struct out *out, struct publish_basis *ret_basis)
 {
 	const struct route_view *route = compiler_route(cluster->app->compiler, ns, name);
 	if (!route)
 		return PUBLISH_NOTHING;
 	status_route(route, str_of(cluster->app->options.controller_name), out);
-	*ret_generation = route->object->meta.generation;
+	ret_basis->generation = route->object->meta.generation;
 	return PUBLISH_NOW;
 }
 
 static enum publish_answer on_render(void *user, enum kind kind, struct str ns, struct str name,
-				     struct out *out, int64_t *ret_generation)
+				     struct out *out, struct publish_basis *ret_basis)
 {
 	struct cluster *cluster = user;
+	*ret_basis = (struct publish_basis){ .generation = 0 };
 	if (!cluster->complete)
 		return PUBLISH_NOTHING; /* everything is marked when it is */
 	switch (kind) {
 	case KIND_GATEWAYCLASS:
-		return render_class(cluster, name, out, ret_generation);
+		return render_class(cluster, name, out, ret_basis);
 	case KIND_GATEWAY:
-		return render_gateway(cluster, ns, name, out, ret_generation);
+		return render_gateway(cluster, ns, name, out, ret_basis);
 	case KIND_HTTPROUTE:
-		return render_route(cluster, ns, name, out, ret_generation);
+		return render_route(cluster, ns, name, out, ret_basis);
 	default:
 		return PUBLISH_NOTHING;
 	}
@@ -522,7 +558,7 @@ static bool make_parts(struct cluster *cluster, struct error *err)
 {
 	struct app *app = cluster->app;
 	const struct kube_options *kube = &app->options.sources.kube;
-	const struct publish_ops ops = { cluster, on_render, on_path };
+	const struct publish_ops ops = { cluster, on_render, on_record, on_path };
 	const struct events_ops events_ops = { cluster, on_path, on_refused };
 	if (!kubeconfig_load(kube->kubeconfig, kube->context, &cluster->config, err))
 		return false;

@@ -47,7 +47,7 @@ struct item {
 	bool reading;	     /* GET, or PATCH */
 	unsigned attempt;
 	double not_before_s;
-	int64_t generation;
+	struct publish_basis basis;
 	struct json_object *wanted; /* while it runs */
 	unsigned char sum[STATUS_SUM_BYTES]; /* of wanted */
 	struct kube_request *request;
@@ -275,6 +275,16 @@ static void now_text(char ret_text[TIME_BYTES])
 	strftime(ret_text, TIME_BYTES, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&clock, &tm));
 }
 
+/* Of the object as it is stored. */
+static bool is_made_of(const struct item *item, struct json_object *json)
+{
+	const struct publish_ops *ops = &item->publisher->ops;
+	struct json_object *metadata = json_field(json, "metadata");
+	return json_object_get_int64(json_field(metadata, "generation")) ==
+		       item->basis.generation &&
+	       ops->record(ops->user, item->kind, json_field(json, "status")) == item->basis.record;
+}
+
 /* What is stored now is known. */
 static void end_get(struct item *item, struct json_object *json)
 {
@@ -284,9 +294,8 @@ static void end_get(struct item *item, struct json_object *json)
 	char now[TIME_BYTES];
 	note_stored(publisher, item->kind, str_of(item->key), json);
 	status_sum(item->kind, status, publisher->controller_name, sum);
-	/* Of another generation than ours: a pass over it is to come, and marks it again. */
-	if (memcmp(sum, item->sum, STATUS_SUM_BYTES) == 0 ||
-	    (json && json_object_get_int64(json_field(metadata, "generation")) != item->generation)) {
+	/* Ours is of another one: a pass over this one is to come, and marks it again. */
+	if (memcmp(sum, item->sum, STATUS_SUM_BYTES) == 0 || (json && !is_made_of(item, json))) {
 		done(item);
 		return;
 	}
@@ -392,7 +401,7 @@ static enum publish_answer render(struct item *item)
 	sb_init(&sb, STATUS_BYTES);
 	out_init(&out, &sb, OUT_JSON);
 	enum publish_answer answer =
-		ops->render(ops->user, item->kind, item->ns, item->name, &out, &item->generation);
+		ops->render(ops->user, item->kind, item->ns, item->name, &out, &item->basis);
 	if (answer == PUBLISH_NOW)
 		item->wanted = json_tokener_parse(sb_str(&sb).p);
 	sb_fini(&sb);
@@ -404,11 +413,12 @@ static enum publish_answer render(struct item *item)
 /* Asks for what is stored, or writes, if nothing can be there. */
 static void start(struct item *item, const struct known *known)
 {
+	const struct publish_ops *ops = &item->publisher->ops;
 	move_to(item, &item->publisher->running);
 	sb_init(&item->body, STATUS_BYTES);
 	if (known->has_status || !known->revision) {
 		start_get(item);
-	} else {
+	} else if (ops->record(ops->user, item->kind, NULL) == item->basis.record) {
 		char now[TIME_BYTES], revision[32];
 		now_text(now);
 		snprintf(revision, sizeof(revision), "%llu", (unsigned long long)known->revision);

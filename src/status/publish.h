@@ -6,7 +6,9 @@
  *              │          GET, if something is stored there, and merge
  *              │                    ▼
  *              └── 409, ... ── PATCH of /status, all of the object's conditions in one, only if
- *                             nobody has changed the object since (its resourceVersion)
+ *                             nobody has changed the object since (its resourceVersion), nor
+ *                             before what it was made of: a pass over that is to come, then, and
+ *                             marks it again
  *
  * Of what is stored only a digest of our own part is kept for each object. An object is written
  * at most once a second; requests have a client of their own, with its own bounds, so that
@@ -26,11 +28,19 @@ enum publish_answer {
 	PUBLISH_NOW,
 };
 
+/* What of the object a status was made of. */
+struct publish_basis {
+	int64_t generation;
+	uint64_t record; /* see record() */
+};
+
 struct publish_ops {
 	void *user;
-	/* Writes what is to stand below `status`, made from that generation of the object. */
+	/* Writes what is to stand below `status`. */
 	enum publish_answer (*render)(void *user, enum kind kind, struct str ns, struct str name,
-				      struct out *out, int64_t *ret_generation);
+				      struct out *out, struct publish_basis *ret_basis);
+	/* A digest of what render() reads of a stored status (NULL: there is none). */
+	uint64_t (*record)(void *user, enum kind kind, struct json_object *status);
 	/* Appends the object's path in the API; false when there is none. */
 	bool (*path)(void *user, enum kind kind, struct str ns, struct str name, struct sb *sb);
 };
