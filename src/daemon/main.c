@@ -272,9 +272,9 @@ static bool check_cluster(const struct cluster_options *cluster, bool kubernetes
 	bool pool = cluster->pool_count > 0;
 	if (!kubernetes && (cluster->disabled || cluster->lease_ns || cluster->address_count ||
 			    cluster->selector || pool || cluster->owner))
-		return error_set(err, ERR_SYNTAX, "--no-status, --lease-namespace, --lease-name, "
-						  "--address, --gateway-services, --address-pool and "
-						  "--owner go with --kubernetes");
+		return error_set(err, ERR_SYNTAX, "--no-status, --lease-namespace, --address, "
+						  "--gateway-services, --address-pool and --owner go "
+						  "with --kubernetes");
 	if (cluster->disabled && (cluster->selector || pool))
 		return error_set(err, ERR_SYNTAX, "--%s needs a leader: leave --no-status out",
 				 pool ? "address-pool" : "gateway-services");

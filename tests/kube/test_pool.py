@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import time
 
 import pytest
@@ -276,6 +277,11 @@ def test_options(tmp_path, server):
             gate.start(ready=False)
             assert gate.process.wait(10) != 0
             assert says in gate.log()
+    done = subprocess.run([os.path.join(tidegate.BUILD, "tidegate"), "run", "--address-pool",
+                           "127.53.0.1", str(tmp_path)], stderr=subprocess.PIPE, timeout=10,
+                          universal_newlines=True)
+    assert done.returncode == 2 and "--address-pool" in done.stderr
+    assert "go with --kubernetes" in done.stderr
 
 
 def test_not_all_can_be_read(gate, server, ns, elsewhere):
