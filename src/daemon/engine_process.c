@@ -256,7 +256,7 @@ static void start_haproxy(struct engine *engine)
 	/* Else it has a line for each proxy of a worker that ends, each server we touch. But quiet,
 	   it closes its output, where the access log may go. */
 	const bool quiet = log_level() < LOG_LEVEL_DEBUG && !engine->options.access_log;
-	const char *const argv[] = {
+	const char *argv[] = {
 		engine->options.haproxy,
 		"-W",
 		"-S",
@@ -265,9 +265,13 @@ static void start_haproxy(struct engine *engine)
 		cfg.p,
 		"-p",
 		engine_path(engine, arena, "haproxy.pid").p,
-		quiet ? "-q" : NULL,
-		NULL,
+		NULL, NULL, NULL, /* flags, and the end */
 	};
+	size_t argc = sizeof(argv) / sizeof(argv[0]) - 3;
+	if (quiet)
+		argv[argc++] = "-q";
+	if (!engine->state->caps.hot_memory)
+		argv[argc++] = "-dMglobal"; /* instead of tune.memory.hot-size (haproxy/base.cfg) */
 	engine->operation = OP_START;
 	engine->operation_started_ms = engine_now_ms();
 	engine->worker_pid = engine->old_worker_pid = 0;

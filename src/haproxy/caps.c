@@ -52,6 +52,7 @@ bool caps_parse(struct str version, struct haproxy_caps *ret_caps, struct error 
 	caps.server_quirks = release < 3000;
 	caps.unsafe_del_server = release < 3000;
 	caps.wait_removable = release >= 3000;
+	caps.hot_memory = release >= 3000;
 	caps.checks_host = release >= 3002;
 	caps.add_backend = release >= 3004;
 	caps.headers_bin = release >= 3004;

@@ -155,6 +155,7 @@ static void base_block(void *user, const struct template_fill *fill, struct str 
 		      (str_is(name, "THREADS") && o->threads > 0) ||
 		      (str_is(name, "MAXCONN") && o->maxconn > 0) ||
 		      (str_is(name, "LOG") && o->log_target) ||
+		      (str_is(name, "HOT_MEMORY") && r->state->caps.hot_memory) ||
 		      (str_is(name, "ACCESS_LOG") && o->access_log && o->log_target);
 	if (wanted)
 		template_block(fill, NULL, text);
