@@ -222,6 +222,13 @@ static void text_leader(struct call *call)
 	sb_addf(sb, "%s%s\n", *state.trouble ? "; the Lease cannot be used: " : "", state.trouble);
 }
 
+/* 0: it does not run, or is somebody else's. */
+static void text_pid(struct sb *sb, const char *what, int pid)
+{
+	if (pid > 0)
+		sb_addf(sb, ", %s %d", what, pid);
+}
+
 static void text_engine(struct call *call)
 {
 	const struct app *app = call_app(call);
@@ -234,8 +241,10 @@ static void text_engine(struct call *call)
 	sb_addf(sb, "HAProxy:  %s", state_name(app));
 	if (caps)
 		sb_addf(sb, ", version %u.%u.%u", caps->major, caps->minor, caps->patch);
-	sb_addf(sb, ", master %d, worker %d, agent %d, %llu reloads\n", stats.haproxy_pid,
-		stats.worker_pid, stats.agent_pid, (unsigned long long)stats.reloads);
+	text_pid(sb, "master", stats.haproxy_pid);
+	text_pid(sb, "worker", stats.worker_pid);
+	text_pid(sb, "agent", stats.agent_pid);
+	sb_addf(sb, ", %llu reloads\n", (unsigned long long)stats.reloads);
 	text_source(call);
 	text_leader(call);
 	if (app->holding[0])

@@ -167,8 +167,8 @@ static void note_ready(struct app *app)
 	struct engine_stats stats;
 	engine_stats(app->engine, &stats);
 	const struct haproxy_caps *caps = engine_caps(app->engine);
-	log_info("ready: HAProxy %u.%u.%u, pid %d, %.3f s after the start", caps->major,
-		 caps->minor, caps->patch, stats.haproxy_pid, app_now_s() - app->started_at);
+	log_info("ready: HAProxy %u.%u.%u, worker %d, %.3f s after the start", caps->major,
+		 caps->minor, caps->patch, stats.worker_pid, app_now_s() - app->started_at);
 	notify_ready(app);
 }
 
@@ -597,7 +597,8 @@ static void on_term(struct ev_loop *loop, ev_signal *watcher, int revents)
 		ev_break(loop, EVBREAK_ALL);
 		return;
 	}
-	log_info("signal %d: HAProxy finishes its requests and stops", watcher->signum);
+	log_info("signal %d: HAProxy %s", watcher->signum,
+		 app->options.engine.external ? "goes on" : "finishes its requests and stops");
 	notify_send("STOPPING=1\n");
 	stop(app, ENGINE_STOP_ALL);
 }

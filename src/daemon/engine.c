@@ -152,7 +152,7 @@ bool engine_reload_due(const struct engine *engine)
 static void engine_next(struct engine *engine)
 {
 	if (engine->operation != OP_NONE || engine->engine_state == ENGINE_STOPPING ||
-	    engine->engine_state == ENGINE_STOPPED || process_pid(engine->haproxy) == 0)
+	    engine->engine_state == ENGINE_STOPPED || !process_runs(engine->haproxy))
 		return;
 	engine->operation_started_ms = engine_now_ms();
 	if (engine->queue) {
@@ -177,6 +177,8 @@ static void on_next(struct ev_loop *loop, ev_idle *idle, int events)
 static void on_agent_stats(void *user, struct str reply, const struct error *failed)
 {
 	struct engine *engine = user;
+	if (failed && engine->agent_text.len > 0)
+		engine_agent_silent(engine, failed);
 	sb_reset(&engine->agent_text);
 	if (!failed) {
 		sb_add(&engine->agent_text, reply);
@@ -204,7 +206,7 @@ static void on_check_timer(struct ev_loop *loop, ev_timer *timer, int events)
 	if (engine->operation == OP_NONE && !engine->reload_wanted && engine_unblocked(engine))
 		engine_want_reload(engine, "a port that was taken is free");
 	engine_next(engine);
-	if (engine->operation != OP_NONE || process_pid(engine->haproxy) == 0 ||
+	if (engine->operation != OP_NONE || !process_runs(engine->haproxy) ||
 	    engine->engine_state == ENGINE_STOPPING || engine->engine_state == ENGINE_STOPPED)
 		return;
 	engine->operation_started_ms = engine_now_ms();
@@ -310,8 +312,8 @@ static void init_timers(struct engine *engine)
 struct engine *engine_new(struct ev_loop *loop, const struct engine_options *options,
 			  const struct engine_hooks *hooks, struct error *err)
 {
+	static const struct haproxy_caps unknown;
 	struct engine *engine = xcalloc(1, sizeof(*engine));
-	struct haproxy_caps caps;
 	engine->loop = loop;
 	engine->hooks = *hooks;
 	engine->queue_end = &engine->queue;
@@ -321,7 +323,8 @@ struct engine *engine_new(struct ev_loop *loop, const struct engine_options *opt
 	init_timers(engine);
 	engine_process_init(engine);
 	if (!make_run_dir(engine, options->run_dir, err) ||
-	    !engine_find_version(engine, &caps, err) || !engine_find_agent(engine, err) ||
+	    !(engine->state = state_new(&unknown, engine->run_dir)) ||
+	    !engine_find_programs(engine, err) ||
 	    !(engine->writer = writer_new(loop, on_writer_state, engine, err))) {
 		engine_free(engine);
 		return NULL;
@@ -337,7 +340,6 @@ struct engine *engine_new(struct ev_loop *loop, const struct engine_options *opt
 	engine->master = runtime_new(loop, socket.p, START_TIMEOUT_MS);
 	engine->adopted = runtime_new(loop, socket.p, ADOPTED_TIMEOUT_MS);
 	arena_free(arena);
-	engine->state = state_new(&caps, engine->run_dir);
 	return engine;
 }
 
@@ -392,8 +394,6 @@ bool engine_start(struct engine *engine, const struct plan *plan, struct error *
 	if (engine->engine_state != ENGINE_STOPPED)
 		return error_set(err, ERR_REFUSED, "the engine runs already");
 	state_load(engine->state, plan);
-	if (!engine->state->caps.add_backend)
-		state_set_spares(engine->state, engine->options.spare_backends);
 	engine_set_state(engine, ENGINE_STARTING);
 	ev_timer_start(engine->loop, &engine->check_timer);
 	ev_timer_start(engine->loop, &engine->due_timer);
@@ -522,7 +522,7 @@ enum engine_state engine_state(const struct engine *engine)
 
 const struct haproxy_caps *engine_caps(const struct engine *engine)
 {
-	return &engine->state->caps;
+	return engine->state->caps.major ? &engine->state->caps : NULL;
 }
 
 const struct plan *engine_plan(const struct engine *engine)

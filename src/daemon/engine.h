@@ -2,7 +2,7 @@
 /* The engine: makes a running HAProxy be what the plan says, and keeps it so.
  *
  *   engine_start(plan) ──► files rendered, HAProxy and agent started (or found running and
- *                          adopted), read back ──► ready
+ *                          adopted, or waited for), read back ──► ready
  *   engine_update(changes) ──► runtime commands, in order ──► applied()   (schema: reload)
  *   all the time: read-back at a low rate, repair of drift, files rewritten, children
  *                 restarted with back-off
@@ -10,6 +10,7 @@
  * The engine owns the run directory:
  *   haproxy.cfg  agent.spoe  maps/ certs/ (what HAProxy reads; follow memory within 2 s)
  *   haproxy.sock (runtime API)  master.sock  agent.sock  haproxy.pid
+ *   haproxy.version (of a HAProxy that is somebody else's, who writes it before he starts it)
  *   plan.last  (last-good plan, text form)
  * Everything here runs in one libev loop; nothing blocks; files are written by one thread. */
 #pragma once
@@ -22,6 +23,10 @@ struct ev_loop;
 struct engine;
 
 struct engine_options {
+	/* Somebody else runs HAProxy and the agent, in containers or units of their own. We write
+	 * the files, wait for haproxy.version and the master's socket, and use sockets alone; what
+	 * ends is somebody else's to start again, and both run on when we end. */
+	bool external;
 	const char *run_dir;      /* created 0750 when absent */
 	const char *haproxy;      /* path or name of the binary */
 	const char *agent;        /* path of tidegate-spoa */
@@ -106,7 +111,8 @@ enum engine_stop {
 void engine_stop(struct engine *engine, enum engine_stop how);
 
 enum engine_state engine_state(const struct engine *engine);
-const struct haproxy_caps *engine_caps(const struct engine *engine); /* after start */
+/* NULL while the version of somebody else's HAProxy is not known. */
+const struct haproxy_caps *engine_caps(const struct engine *engine);
 const struct plan *engine_plan(const struct engine *engine); /* what it is to be */
 /* The backend of the plan behind a name in HAProxy (a spare has one of its own). */
 struct str engine_backend_of(const struct engine *engine, struct str live_name);

@@ -11,8 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/digest.h"
-
 enum { MAX_FILE_BYTES = 1 << 30, FILE_MODE = 0640, KEY_MODE = 0600 };
 
 static bool make_dir(const char *path, mode_t mode, struct error *err)
@@ -133,16 +131,18 @@ static bool put_cfg(struct engine *engine, bool now, struct error *err)
 	struct arena *arena = arena_new();
 	struct sb sb;
 	sb_init(&sb, MAX_FILE_BYTES);
-	render_cfg(engine->state, &engine->render, &sb);
-	bool done = put(engine, now, engine_path(engine, arena, "haproxy.cfg").p, sb_str(&sb),
-			FILE_MODE, false, err);
-	sb_reset(&sb);
 	render_spoe(&sb);
-	done = done && put(engine, now, engine_path(engine, arena, "agent.spoe").p, sb_str(&sb),
+	bool done = put(engine, now, engine_path(engine, arena, "agent.spoe").p, sb_str(&sb),
+			FILE_MODE, false, err) &&
+		    put_crt_lists(engine, now, err);
+	sb_reset(&sb);
+	render_cfg(engine->state, &engine->render, &sb);
+	/* The last: somebody may wait for it to start HAProxy. */
+	done = done && put(engine, now, engine_path(engine, arena, "haproxy.cfg").p, sb_str(&sb),
 			   FILE_MODE, false, err);
 	sb_fini(&sb);
 	arena_free(arena);
-	return done && put_crt_lists(engine, now, err);
+	return done;
 }
 
 /* A certificate whose key material is gone keeps the file of the last run. */
@@ -169,22 +169,10 @@ static bool put_certs(struct engine *engine, struct error *err)
 	return done;
 }
 
-static struct str schema_text(struct engine *engine, struct arena *arena)
-{
-	char hex[DIGEST_HEX_BYTES + 1];
-	render_schema_digest(engine->state, &engine->render, hex);
-	return arena_strf(arena, "%s %u\n", hex, engine->state->spare_count);
-}
-
 bool engine_write_all(struct engine *engine, struct error *err)
 {
-	struct arena *arena = arena_new();
 	bool done = put_certs(engine, err) && put_maps(engine, true, err) &&
-		    put_cfg(engine, true, err) &&
-		    put(engine, true, engine_path(engine, arena, "schema").p,
-			schema_text(engine, arena), FILE_MODE, false, err) &&
-		    put_plan(engine, true, err);
-	arena_free(arena);
+		    put_cfg(engine, true, err) && put_plan(engine, true, err);
 	engine->maps_dirty = engine->cfg_dirty = !done;
 	return done;
 }
@@ -222,18 +210,25 @@ static struct str read_file(struct arena *arena, const char *path, size_t max_by
 	return text;
 }
 
-bool engine_same_schema(struct engine *engine)
+bool engine_same_schema(struct engine *engine, struct str description)
 {
-	struct arena *arena = arena_new();
-	struct str text = read_file(arena, engine_path(engine, arena, "schema").p, 256);
-	struct str rest = text;
+	struct str rest = description;
 	uint64_t spares;
+	if (!str_is(str_cut(&rest, ' '), "schema"))
+		return false; /* not a configuration of ours */
+	struct str schema = rest;
 	str_cut(&rest, ' ');
-	if (str_u64(str_trim(rest), 1 << 20, &spares))
+	if (str_u64(rest, 1 << 20, &spares))
 		state_set_spares(engine->state, (unsigned)spares);
-	bool same = str_eq(text, schema_text(engine, arena));
+	struct arena *arena = arena_new();
+	bool same = str_eq(schema, render_schema(engine->state, &engine->render, arena));
 	arena_free(arena);
 	return same;
+}
+
+struct str engine_read_version(struct engine *engine, struct arena *arena)
+{
+	return read_file(arena, engine_path(engine, arena, "haproxy.version").p, 4096);
 }
 
 struct plan *engine_last_plan(const struct engine_options *options, struct error *err)

@@ -109,8 +109,13 @@ struct engine {
 	int64_t deadline_ms;
 	int64_t doubt_ms; /* of a reload: when the master is asked whether it heard of it */
 	unsigned haproxy_failures, agent_failures;
-	bool stale_files;          /* HAProxy started from files of another schema */
+	bool kept_files;           /* they could not be written: HAProxy starts from older ones */
+	bool stale_files;          /* and those have another schema */
 	bool adopting;             /* OP_START: of a HAProxy that was found running */
+	int64_t lost_until_ms;     /* somebody else's has hung up: is it gone? 0: no question */
+	bool met;                  /* somebody else's has been found, now or before */
+	bool prepared;             /* OP_START of it: it finds our files */
+	char waiting_for[160];     /* and this is said once */
 	int64_t stop_started_ms;
 	enum engine_stop stop_how;
 
@@ -170,8 +175,11 @@ bool engine_write_all(struct engine *engine, struct error *err) must_check;
 /* What has changed, by the writer. */
 void engine_write_changed(struct engine *engine);
 void engine_write_cert(struct engine *engine, struct str path, struct str pem);
-/* The schema digest and pool size that the running configuration was rendered with. */
-bool engine_same_schema(struct engine *engine);
+/* Whether a configuration with this description has the schema of the state; its pool of spare
+ * backends becomes the state's. */
+bool engine_same_schema(struct engine *engine, struct str description);
+/* What somebody else's HAProxy says of itself before it is started; STR_NONE: nothing yet. */
+struct str engine_read_version(struct engine *engine, struct arena *arena);
 void engine_load_overrides(struct engine *engine);
 void engine_write_overrides(struct engine *engine);
 /* Marks frontends whose address cannot be bound. */
@@ -185,13 +193,13 @@ void engine_block_others(struct engine *engine, const char *why);
 /* True when a frontend that could not be bound can be now. */
 bool engine_unblocked(struct engine *engine);
 
-/* engine_process.c */
-bool engine_find_agent(struct engine *engine, struct error *err) must_check;
-bool engine_find_version(struct engine *engine, struct haproxy_caps *ret_caps,
-			 struct error *err) must_check;
-/* Adopts what runs, or starts it. */
+/* engine_process.c: the one place that knows whose the processes are. */
+/* Whether HAProxy and the agent can be run, and what this HAProxy can do. */
+bool engine_find_programs(struct engine *engine, struct error *err) must_check;
+/* Adopts what runs, starts it, or waits for it. */
 void engine_begin(struct engine *engine);
 void engine_reload(struct engine *engine);
-void engine_start_agent(struct engine *engine);
+/* It has answered before, and does not now. */
+void engine_agent_silent(struct engine *engine, const struct error *err);
 void engine_process_init(struct engine *engine);
 void engine_process_stop(struct engine *engine);

@@ -8,25 +8,42 @@
 #include <signal.h>
 #include <unistd.h>
 
-enum { DOUBT_MS = 1000 /* a reload without any sign of it */ };
+enum {
+	DOUBT_MS = 1000, /* a reload without any sign of it */
+	LOOK_MS = 50,    /* for a HAProxy that somebody else starts */
+};
 
-bool engine_find_version(struct engine *engine, struct haproxy_caps *ret_caps,
-			 struct error *err)
+static void set_caps(struct engine *engine, const struct haproxy_caps *caps)
+{
+	engine->state->caps = *caps;
+	state_set_spares(engine->state, caps->add_backend ? 0 : engine->options.spare_backends);
+}
+
+static bool find_version(struct engine *engine, struct error *err)
 {
 	char output[4096];
+	struct haproxy_caps caps;
 	const char *const argv[] = { engine->options.haproxy, "-v", NULL };
 	if (!process_run_wait(argv, output, sizeof(output), err))
 		return error_prefix(err, "HAProxy (--haproxy; Debian: apt install haproxy)");
-	return caps_parse(str_of(output), ret_caps, err) ||
-	       error_prefix(err, "%s", engine->options.haproxy);
+	if (!caps_parse(str_of(output), &caps, err))
+		return error_prefix(err, "%s", engine->options.haproxy);
+	set_caps(engine, &caps);
+	return true;
 }
 
-bool engine_find_agent(struct engine *engine, struct error *err)
+static bool find_agent(struct engine *engine, struct error *err)
 {
 	char output[4096];
 	const char *const argv[] = { engine->options.agent, "--version", NULL };
 	return process_run_wait(argv, output, sizeof(output), err) ||
 	       error_prefix(err, "the agent (--agent)");
+}
+
+bool engine_find_programs(struct engine *engine, struct error *err)
+{
+	return engine->options.external ||
+	       (find_version(engine, err) && find_agent(engine, err));
 }
 
 static double backoff_s(unsigned failures)
@@ -39,7 +56,7 @@ static double backoff_s(unsigned failures)
 
 /* ---- the agent ---- */
 
-void engine_start_agent(struct engine *engine)
+static void start_agent(struct engine *engine)
 {
 	struct arena *arena = arena_new();
 	struct str socket = engine_path(engine, arena, "agent.sock");
@@ -85,7 +102,15 @@ static void on_agent_backoff(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	(void)events;
 	ev_timer_stop(loop, timer);
-	engine_start_agent(timer->data);
+	start_agent(timer->data);
+}
+
+void engine_agent_silent(struct engine *engine, const struct error *err)
+{
+	if (!engine->options.external)
+		return; /* its end is seen as such */
+	engine->stats.agent_restarts++;
+	engine_event(engine, "restart", false, "agent: %s", err->text);
 }
 
 /* ---- after a start or a reload: equal to the plan before it is called ready ---- */
@@ -144,6 +169,27 @@ static void probe_failed(struct engine *engine, const char *why)
 	engine_done(engine);
 }
 
+/* The files are what they are to be, but HAProxy was started from older ones. */
+static void other_schema(struct engine *engine)
+{
+	engine->adopting = false;
+	engine_event(engine, "adopt", true, "worker %d", engine->worker_pid);
+	engine_want_reload(engine, "the running HAProxy has another schema");
+	engine_done(engine);
+}
+
+static void worker_answers(struct engine *engine, const struct reply_info *info)
+{
+	engine->worker_pid = engine->stats.worker_pid = info->pid;
+	bool other = engine->operation == OP_START &&
+		     !engine_same_schema(engine, info->description);
+	engine->stale_files = other && engine->kept_files;
+	if (other && !engine->kept_files)
+		other_schema(engine);
+	else
+		engine_check(engine, CHECK_FULL, true, on_first_check);
+}
+
 static void on_probe(void *user, struct str reply, const struct error *failed)
 {
 	struct engine *engine = user;
@@ -158,12 +204,17 @@ static void on_probe(void *user, struct str reply, const struct error *failed)
 	} else if (info.stopping || info.pid == engine->old_worker_pid) {
 		probe_failed(engine, "the old worker still answers");
 	} else {
-		engine->worker_pid = engine->stats.worker_pid = info.pid;
-		engine_check(engine, CHECK_FULL, true, on_first_check);
+		worker_answers(engine, &info);
 	}
 }
 
 static void on_reload_answer(void *user, struct str reply, const struct error *failed);
+static void reload_failed(struct engine *engine, const char *why);
+
+static void send_reload(struct engine *engine)
+{
+	runtime_send(engine->master, STR("reload\n"), REPLY_BYTES, on_reload_answer, engine);
+}
 
 /* What the master says of its workers, the old ones left out. */
 static bool has_current_worker(struct str reply, int pid)
@@ -186,14 +237,20 @@ static bool has_current_worker(struct str reply, int pid)
 static void on_workers(void *user, struct str reply, const struct error *failed)
 {
 	struct engine *engine = user;
+	struct reply_proc proc;
+	struct error err;
 	if (engine->operation != OP_RELOAD)
 		return;
+	if (!failed && reply_proc(reply, &proc, &err) && proc.failed > 0) {
+		reload_failed(engine, "HAProxy refuses the configuration: see its log");
+		return;
+	}
 	if (failed || !has_current_worker(reply, engine->old_worker_pid)) {
 		poll_soon(engine);
 		return;
 	}
 	engine_event(engine, "reload again", true, "the master has not heard of it");
-	runtime_send(engine->master, STR("reload\n"), REPLY_BYTES, on_reload_answer, engine);
+	send_reload(engine);
 }
 
 static bool is_reload_in_doubt(const struct engine *engine)
@@ -232,25 +289,52 @@ static void retry_haproxy(struct engine *engine)
 /* With a full disk HAProxy starts from what is there, and is brought to the plan afterwards. */
 static bool write_or_keep(struct engine *engine, const char *cfg, struct error *err)
 {
-	engine->stale_files = false;
-	if (engine_write_all(engine, err))
+	engine->kept_files = !engine_write_all(engine, err);
+	if (!engine->kept_files)
 		return true;
 	engine_event(engine, "write", false, "%s", err->text);
 	if (access(cfg, R_OK) < 0)
 		return false;
-	engine->stale_files = !engine_same_schema(engine);
 	engine_learn_old_frontends(engine);
 	engine_block_others(engine, err->text);
 	return true;
 }
 
 /* Updates that were on their way are part of what is rendered now. */
-static void start_haproxy(struct engine *engine)
+static bool prepare_start(struct engine *engine, const char *cfg, struct error *err)
 {
-	struct error err;
 	engine_absorb(engine);
 	state_settle(engine->state);
 	engine_test_binds(engine);
+	engine->operation = OP_START;
+	engine->operation_started_ms = engine_now_ms();
+	engine->worker_pid = engine->old_worker_pid = 0;
+	engine->adopting = false;
+	engine->hold_until_ms = 0;
+	engine->reload_wanted = false;
+	if (!write_or_keep(engine, cfg, err))
+		return false;
+	engine->sequence_sent = engine->sequence;
+	return true;
+}
+
+static void await_answer(struct engine *engine)
+{
+	engine->deadline_ms = engine_now_ms() + START_TIMEOUT_MS;
+	poll_soon(engine);
+}
+
+static void start_failed(struct engine *engine, const struct error *err)
+{
+	engine_event(engine, "start", false, "%s", err->text);
+	engine_set_state(engine, ENGINE_DEGRADED);
+	engine->operation = OP_NONE;
+	retry_haproxy(engine);
+}
+
+static void start_haproxy(struct engine *engine)
+{
+	struct error err;
 	struct arena *arena = arena_new();
 	struct str cfg = engine_path(engine, arena, "haproxy.cfg");
 	/* Else it has a line for each proxy of a worker that ends, each server we touch. But quiet,
@@ -272,31 +356,25 @@ static void start_haproxy(struct engine *engine)
 		argv[argc++] = "-q";
 	if (!engine->state->caps.hot_memory)
 		argv[argc++] = "-dMglobal"; /* instead of tune.memory.hot-size (haproxy/base.cfg) */
-	engine->operation = OP_START;
-	engine->operation_started_ms = engine_now_ms();
-	engine->worker_pid = engine->old_worker_pid = 0;
-	engine->adopting = false;
-	engine->hold_until_ms = 0;
-	engine->reload_wanted = false;
-	if (write_or_keep(engine, cfg.p, &err) && process_start(engine->haproxy, argv, &err)) {
+	if (prepare_start(engine, cfg.p, &err) && process_start(engine->haproxy, argv, &err)) {
 		engine->stats.haproxy_pid = (int)process_pid(engine->haproxy);
-		engine->deadline_ms = engine_now_ms() + START_TIMEOUT_MS;
-		engine->sequence_sent = engine->sequence;
-		poll_soon(engine);
+		await_answer(engine);
 	} else {
-		engine_event(engine, "start", false, "%s", err.text);
-		engine_set_state(engine, ENGINE_DEGRADED);
-		engine->operation = OP_NONE;
-		retry_haproxy(engine);
+		start_failed(engine, &err);
 	}
 	arena_free(arena);
 }
 
 enum { ALERT_BYTES = 140 };
 
-/* `haproxy -c` on what HAProxy reads. */
+/* `haproxy -c` on what HAProxy reads. Not of one that somebody else runs, whose program is not here:
+ * its master refuses by itself, and keeps its worker. */
 static bool check_config(struct engine *engine, process_output_fn done, struct error *err)
 {
+	if (engine->options.external) {
+		done(engine, STR_NONE, true);
+		return true;
+	}
 	struct arena *arena = arena_new();
 	const char *const argv[] = { engine->options.haproxy, "-c", "-f",
 				     engine_path(engine, arena, "haproxy.cfg").p, NULL };
@@ -326,9 +404,88 @@ static void on_end_explained(void *user, struct str output, bool success)
 			     STR_ARG(first_alert(output)));
 }
 
-static void on_haproxy_ended(void *user, const char *how)
+/* ---- a HAProxy that somebody else runs ---- */
+
+static bool is_there(struct engine *engine)
 {
-	struct engine *engine = user;
+	struct arena *arena = arena_new();
+	bool there = process_runs(engine->haproxy) ||
+		     process_follow(engine->haproxy,
+				    engine_path(engine, arena, "master.sock").p);
+	arena_free(arena);
+	return there;
+}
+
+static void look_again(struct engine *engine)
+{
+	engine->haproxy_backoff.repeat = LOOK_MS / 1000.0;
+	ev_timer_again(engine->loop, &engine->haproxy_backoff);
+}
+
+static void wait_for(struct engine *engine, const char *what)
+{
+	if (strncmp(engine->waiting_for, what, sizeof(engine->waiting_for) - 1) != 0)
+		engine_event(engine, "wait", true, "%s", what);
+	snprintf(engine->waiting_for, sizeof(engine->waiting_for), "%s", what);
+	look_again(engine);
+}
+
+/* Another image has another HAProxy, for which everything is written anew. */
+static bool learn_version(struct engine *engine, struct error *err)
+{
+	struct arena *arena = arena_new();
+	struct haproxy_caps caps = { 0 };
+	struct str version = engine_read_version(engine, arena);
+	bool known = version.p ? caps_parse(version, &caps, err) :
+				 error_set(err, ERR_NOTFOUND, "nobody has written it yet");
+	arena_free(arena);
+	if (!known)
+		return error_prefix(err, "%s/haproxy.version", engine->run_dir);
+	if (!caps_same_version(&caps, &engine->state->caps)) {
+		set_caps(engine, &caps);
+		engine->prepared = false;
+	}
+	return true;
+}
+
+/* It starts from the files as soon as there is a haproxy.cfg, which he who starts it removes when
+ * it is of another version. */
+static bool prepare_files(struct engine *engine, struct error *err)
+{
+	struct arena *arena = arena_new();
+	struct str cfg = engine_path(engine, arena, "haproxy.cfg");
+	if (!engine->prepared || access(cfg.p, F_OK) < 0)
+		engine->prepared = prepare_start(engine, cfg.p, err);
+	arena_free(arena);
+	return engine->prepared;
+}
+
+static void adopt_haproxy(struct engine *engine);
+
+static void meet_haproxy(struct engine *engine)
+{
+	struct error err;
+	engine->operation = OP_START;
+	if (!learn_version(engine, &err)) {
+		wait_for(engine, err.text);
+	} else if (is_there(engine)) {
+		engine->waiting_for[0] = '\0';
+		/* One that was there before us: the last-good plan may be the older of the two. */
+		if (!engine->prepared && !engine->met)
+			adopt_haproxy(engine);
+		else
+			await_answer(engine);
+		engine->met = true;
+	} else if (prepare_files(engine, &err)) {
+		wait_for(engine, "HAProxy may be started");
+	} else {
+		start_failed(engine, &err);
+	}
+}
+
+static void haproxy_ended(struct engine *engine, const char *how)
+{
+	engine->lost_until_ms = 0;
 	engine->stats.haproxy_pid = engine->stats.worker_pid = 0;
 	engine->worker_pid = engine->old_worker_pid = 0;
 	if (engine->engine_state == ENGINE_STOPPING) {
@@ -349,8 +506,46 @@ static void on_haproxy_ended(void *user, const char *how)
 	runtime_drop(engine->adopted);
 	ev_timer_stop(engine->loop, &engine->poll);
 	engine_check_drop(engine);
+	engine->operation_started_ms = engine_now_ms();
 	engine->operation = OP_START; /* nothing else until it is back */
-	retry_haproxy(engine);
+	engine->adopting = engine->prepared = false;
+	if (engine->options.external)
+		look_again(engine);
+	else
+		retry_haproxy(engine);
+}
+
+static bool worker_accepts(struct engine *engine)
+{
+	struct arena *arena = arena_new();
+	bool accepts = process_accepts(engine_path(engine, arena, "haproxy.sock").p);
+	arena_free(arena);
+	return accepts;
+}
+
+/* A master that executes itself anew hangs up, and takes no connections for a while: its worker
+ * does. */
+static void look_for_master(struct engine *engine)
+{
+	if (is_there(engine)) {
+		engine->lost_until_ms = 0;
+		engine_wake(engine);
+	} else if (engine_now_ms() < engine->lost_until_ms && worker_accepts(engine)) {
+		look_again(engine);
+	} else {
+		haproxy_ended(engine, "hung up");
+	}
+}
+
+static void on_haproxy_ended(void *user, const char *how)
+{
+	struct engine *engine = user;
+	if (!engine->options.external) {
+		haproxy_ended(engine, how);
+	} else if (engine->engine_state != ENGINE_STOPPED) {
+		engine->lost_until_ms = engine_now_ms() + START_TIMEOUT_MS;
+		look_for_master(engine);
+	}
 }
 
 static void on_haproxy_backoff(struct ev_loop *loop, ev_timer *timer, int events)
@@ -358,7 +553,12 @@ static void on_haproxy_backoff(struct ev_loop *loop, ev_timer *timer, int events
 	(void)events;
 	struct engine *engine = timer->data;
 	ev_timer_stop(loop, timer);
-	start_haproxy(engine);
+	if (!engine->options.external)
+		start_haproxy(engine);
+	else if (engine->lost_until_ms)
+		look_for_master(engine);
+	else
+		meet_haproxy(engine);
 }
 
 /* ---- adoption ---- */
@@ -374,8 +574,8 @@ static void on_adopted(struct engine *engine, size_t found, struct str differenc
 		engine_event(engine, "adopt", false, "%s", err->text);
 		engine_want_reload(engine, "the running HAProxy cannot be read back");
 	} else {
-		engine_event(engine, "adopt", true, "HAProxy, pid %d: %zu differences",
-			     (int)process_pid(engine->haproxy), found);
+		engine_event(engine, "adopt", true, "worker %d: %zu differences",
+			     engine->worker_pid, found);
 		if (found == 0 && !engine->queue) {
 			engine_set_state(engine, ENGINE_READY);
 			engine_report_applied(engine, NULL);
@@ -387,43 +587,46 @@ static void on_adopted(struct engine *engine, size_t found, struct str differenc
 /* The HAProxy that was found running has loaded its configuration. */
 static void adopted_answers(struct engine *engine, const struct reply_info *info)
 {
+	engine->worker_pid = engine->stats.worker_pid = info->pid;
 	if (info->stopping) { /* it lets its last requests end, beside the next one */
-		engine_event(engine, "adopt", false, "HAProxy, pid %d, is stopping",
-			     (int)process_pid(engine->haproxy));
-		start_haproxy(engine);
+		engine_event(engine, "adopt", false, "worker %d is stopping", info->pid);
+		if (!engine->options.external) /* else the next one comes when it has hung up */
+			start_haproxy(engine);
 		return;
 	}
-	engine->worker_pid = engine->stats.worker_pid = info->pid;
-	if (engine_same_schema(engine)) {
+	if (engine_same_schema(engine, info->description)) {
 		engine_learn_frontends(engine);
 		state_learn_headers(engine->state);
 		engine->hold_until_ms = engine_now_ms() + HOLD_MS;
 		engine_check(engine, CHECK_FULL, false, on_adopted);
 		return;
 	}
-	engine->adopting = false;
-	engine_event(engine, "adopt", true, "HAProxy, pid %d", (int)process_pid(engine->haproxy));
-	engine_want_reload(engine, "the running HAProxy has another schema");
-	engine_done(engine);
+	other_schema(engine);
+}
+
+static void adopt_haproxy(struct engine *engine)
+{
+	engine->stats.haproxy_pid = (int)process_pid(engine->haproxy);
+	engine->operation = OP_START;
+	engine->operation_started_ms = engine_now_ms();
+	engine->adopting = true;
+	engine_test_binds(engine);
+	await_answer(engine);
 }
 
 void engine_begin(struct engine *engine)
 {
 	struct arena *arena = arena_new();
 	struct str words = arena_strf(arena, "-p%c%s/haproxy.pid", 0, engine->run_dir);
-	engine_start_agent(engine);
 	engine_load_overrides(engine);
-	if (process_adopt(engine->haproxy, (struct str){ words.p, words.n + 1 })) {
-		engine->stats.haproxy_pid = (int)process_pid(engine->haproxy);
-		engine->sequence_sent = engine->sequence;
-		engine->operation = OP_START;
-		engine->operation_started_ms = engine_now_ms();
-		engine->deadline_ms = engine->operation_started_ms + START_TIMEOUT_MS;
-		engine->adopting = true;
-		engine_test_binds(engine);
-		poll_soon(engine);
+	if (!engine->options.external)
+		start_agent(engine);
+	if (!engine->options.external &&
+	    process_adopt(engine->haproxy, (struct str){ words.p, words.n + 1 })) {
+		adopt_haproxy(engine);
 	} else { /* from the loop: what the source has already is part of it */
 		engine->operation = OP_START;
+		engine->operation_started_ms = engine_now_ms();
 		engine->haproxy_backoff.repeat = 1e-3;
 		ev_timer_again(engine->loop, &engine->haproxy_backoff);
 	}
@@ -477,7 +680,7 @@ static void on_config_checked(void *user, struct str output, bool success)
 		reload_failed(engine, text);
 		return;
 	}
-	runtime_send(engine->master, STR("reload\n"), REPLY_BYTES, on_reload_answer, engine);
+	send_reload(engine);
 }
 
 static void on_worker_known(void *user, struct str reply, const struct error *failed)

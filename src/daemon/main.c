@@ -61,6 +61,9 @@ static const struct option_row run_options[] = {
 	  0, NULL },
 	{ "agent", "BIN", "beside tidegate, else in PATH", NULL, "the tidegate-spoa to run", 0,
 	  NULL },
+	{ "external", NULL, NULL, NULL,
+	  "somebody else runs HAProxy and the agent, in containers or units of their own: see "
+	  "EXTERNAL HAPROXY", 0, NULL },
 	{ "control", "SOCK", "RUN_DIR/control.sock", NULL, "the socket for tidectl, mode 0660", 0,
 	  NULL },
 	{ "metrics", "ADDR:PORT", "off", NULL, "serves /metrics, /healthz and /readyz there", 0,
@@ -209,7 +212,8 @@ static struct app_options read_options(const struct cli *cli, const struct paths
 	if (!user && geteuid() == 0 && getpwnam("haproxy"))
 		user = "haproxy";
 	return (struct app_options){
-		.engine = { .run_dir = paths->run_dir,
+		.engine = { .external = cli_has(cli, "external"),
+			    .run_dir = paths->run_dir,
 			    .haproxy = paths->haproxy,
 			    .agent = paths->agent,
 			    .user = user,
@@ -307,6 +311,17 @@ static bool read_cluster(const struct cli *cli, bool kubernetes, struct cluster_
 	return check_cluster(cluster, kubernetes, err);
 }
 
+static bool check_external(const struct cli *cli, struct error *err)
+{
+	static const char *const ours[] = { "haproxy", "agent", "agent-threads" };
+	for (size_t i = 0; cli_has(cli, "external") && i < sizeof(ours) / sizeof(*ours); i++) {
+		if (cli_has(cli, ours[i]))
+			return error_set(err, ERR_SYNTAX, "--%s is of programs that tidegate starts; "
+							  "with --external it starts none", ours[i]);
+	}
+	return true;
+}
+
 static int run_run(const struct cli *cli)
 {
 	struct paths paths;
@@ -317,7 +332,7 @@ static int run_run(const struct cli *cli)
 	find_binaries(cli, &paths);
 	const char *namespaces[CLI_MAX_VALUES];
 	struct app_options options = read_options(cli, &paths);
-	if (!read_numbers(cli, &options.engine, &err) ||
+	if (!check_external(cli, &err) || !read_numbers(cli, &options.engine, &err) ||
 	    !read_sources(cli, &options.sources, namespaces, &err) ||
 	    !read_cluster(cli, options.sources.kubernetes, &options.cluster, &err)) {
 		fprintf(stderr, "tidegate: %s\n", err.text);
@@ -436,11 +451,23 @@ static const struct verb *const verbs[] = { &verb_run, &verb_validate, &verb_ver
 static const struct option_row global_options[] = { OPTION_END };
 
 static const struct cli_section sections[] = {
+	{ "EXTERNAL HAPROXY",
+	  "With --external tidegate starts, signals and stops nothing. Who runs HAProxy writes what "
+	  "\"haproxy -v\" prints to RUN_DIR/haproxy.version, waits until RUN_DIR/haproxy.cfg is there, "
+	  "and then starts\n\n"
+	  "    haproxy -W -S RUN_DIR/master.sock,mode,600 -f RUN_DIR/haproxy.cfg\n\n"
+	  "as the same user as tidegate. Before HAProxy of another version he removes haproxy.cfg. "
+	  "files/haproxy.sh of the chart does all that, in any image that has HAProxy. The agent is\n\n"
+	  "    tidegate-spoa --listen unix@RUN_DIR/agent.sock --stats-socket "
+	  "RUN_DIR/agent-stats.sock\n\n"
+	  "The order does not matter, and each may be started anew without the others. tidegate is "
+	  "ready when HAProxy is what the objects say; a HAProxy that has hung up is counted as "
+	  "restarted. HAProxy and the agent go on when tidegate ends." },
 	{ "SIGNALS",
 	  "SIGHUP: looks at all files again, and accepts what they say even if it is nothing. With an "
 	  "API server: tries at once what failed.\n\n"
-	  "SIGTERM, SIGINT: stops HAProxy and the agent once their requests have ended. A second one "
-	  "leaves at once.\n\n"
+	  "SIGTERM, SIGINT: stops HAProxy and the agent once their requests have ended; with "
+	  "--external only itself. A second one leaves at once.\n\n"
 	  "SIGUSR2: becomes the binary that is now at the path of tidegate, in the same process; "
 	  "HAProxy and the agent keep running and are adopted." },
 	{ "FILES",

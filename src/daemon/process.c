@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/process.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <ev.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,7 +25,7 @@ struct process {
 	void *user;
 	pid_t pid;
 	ev_child child; /* of one we started */
-	ev_io pidfd;    /* of one we adopted */
+	ev_io pidfd;    /* of one we adopted; the connection to one that is somebody else's */
 };
 
 /* output_fd: where both streams go; -1: standard error is inherited, standard output too. */
@@ -89,8 +92,9 @@ static void on_pidfd(struct ev_loop *loop, ev_io *io, int events)
 	(void)loop;
 	(void)events;
 	struct process *process = io->data;
+	const char *how = process->pid > 0 ? "ended" : "hung up";
 	unwatch(process);
-	process->ended(process->user, "ended");
+	process->ended(process->user, how);
 }
 
 struct process *process_new(struct ev_loop *loop, process_ended_fn ended, void *user)
@@ -187,6 +191,12 @@ static pid_t find(struct str words)
 	return found;
 }
 
+static void watch_fd(struct process *process, int fd)
+{
+	ev_io_set(&process->pidfd, fd, EV_READ);
+	ev_io_start(process->loop, &process->pidfd);
+}
+
 bool process_adopt(struct process *process, struct str words)
 {
 	pid_t pid = find(words);
@@ -195,9 +205,45 @@ bool process_adopt(struct process *process, struct str words)
 		return false;
 	unwatch(process);
 	process->pid = pid;
-	ev_io_set(&process->pidfd, pidfd, EV_READ);
-	ev_io_start(process->loop, &process->pidfd);
+	watch_fd(process, pidfd);
 	return true;
+}
+
+static int connect_to(const char *socket_path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	size_t len = strlen(socket_path);
+	assert(len < sizeof(address.sun_path));
+	memcpy(address.sun_path, socket_path, len + 1);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+bool process_follow(struct process *process, const char *socket_path)
+{
+	int fd = connect_to(socket_path);
+	if (fd < 0)
+		return false;
+	unwatch(process);
+	watch_fd(process, fd);
+	return true;
+}
+
+bool process_accepts(const char *socket_path)
+{
+	int fd = connect_to(socket_path);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+bool process_runs(const struct process *process)
+{
+	return ev_is_active(&process->child) || ev_is_active(&process->pidfd);
 }
 
 pid_t process_pid(const struct process *process)

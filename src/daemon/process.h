@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Processes that we look after: started by us, or found running and adopted.
+/* Processes that we look after: started by us, found running and adopted, or somebody else's.
  *
  * An adopted one is watched through a pidfd, so that it is seen to end although it is not our
- * child. Started processes get a session of their own: neither a terminal's Ctrl-C nor our own
+ * child. One that somebody else runs, maybe in a container where we do not see it, is known by a
+ * Unix socket of its own, and neither signalled nor started again. Started processes get a session of their own: neither a terminal's Ctrl-C nor our own
  * death reaches them. The loop must be libev's default loop, which reaps children. */
 #pragma once
 
@@ -14,8 +15,8 @@
 struct ev_loop;
 struct process;
 
-/* Called from the loop when the process has ended. how: "exit status 1", "signal 9", or
- * "ended" for one that is not our child. The process object may be started again or freed. */
+/* Called from the loop when the process has ended. how: "exit status 1", "signal 9", "ended" for
+ * one that is not our child, or "hung up" for one that is somebody else's. The process object may be started again or freed. */
 typedef void (*process_ended_fn)(void *user, const char *how);
 
 struct process *process_new(struct ev_loop *loop, process_ended_fn ended, void *user);
@@ -29,7 +30,15 @@ bool process_start(struct process *process, const char *const argv[], struct err
  * in a row (each with a NUL behind it), its children aside. False when there is none. */
 bool process_adopt(struct process *process, struct str words);
 
-/* 0 when none runs. */
+/* Looks after a process that somebody else runs: whoever accepts connections there, and says
+ * nothing before he is asked. One is kept open, and its end is the process's. False when nobody
+ * accepts. */
+bool process_follow(struct process *process, const char *socket_path);
+
+bool process_accepts(const char *socket_path);
+
+bool process_runs(const struct process *process);
+/* 0 when none runs, or somebody else's. */
 pid_t process_pid(const struct process *process);
 void process_signal(const struct process *process, int signal);
 

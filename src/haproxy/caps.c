@@ -59,3 +59,8 @@ bool caps_parse(struct str version, struct haproxy_caps *ret_caps, struct error 
 	*ret_caps = caps;
 	return true;
 }
+
+bool caps_same_version(const struct haproxy_caps *a, const struct haproxy_caps *b)
+{
+	return a->major == b->major && a->minor == b->minor && a->patch == b->patch;
+}

@@ -22,3 +22,5 @@ struct haproxy_caps {
 /* From "2.6.12-1+deb12u4" or "HAProxy version 3.4.7-1 ...". Fails with ERR_REFUSED and a
  * sentence for versions below 2.6, ERR_SYNTAX for no version. */
 bool caps_parse(struct str version, struct haproxy_caps *ret_caps, struct error *err) must_check;
+
+bool caps_same_version(const struct haproxy_caps *a, const struct haproxy_caps *b);

@@ -15,6 +15,7 @@ struct render {
 	bool h2c; /* it speaks that */
 	struct map_entry *slot; /* what may be that of the next server */
 	bool schema_only; /* leave out what may differ without harm */
+	struct str schema;
 };
 
 static struct str number(struct arena *arena, unsigned value)
@@ -187,6 +188,7 @@ static void render_base(struct render *r, struct sb *out)
 		{ "MAXCONN", number(r->arena, o->maxconn) },
 		{ "LOG_TARGET", str_of(o->log_target) },
 		{ "SPOP_MODE", spop ? STR("spop") : STR("tcp") },
+		{ "SCHEMA", r->schema },
 		{ 0 },
 	};
 	struct template_fill fill = { out, values, NULL, base_block, r };
@@ -383,6 +385,7 @@ void render_cfg(const struct state *state, const struct render_options *options,
 		struct sb *out)
 {
 	struct render r = { .state = state, .options = options, .arena = arena_new() };
+	r.schema = render_schema(state, options, r.arena);
 	render_base(&r, out);
 	render_frontends(&r, out);
 	render_backends(&r, out);
@@ -418,20 +421,22 @@ void render_crt_list(const struct state *state, struct str frontend, struct sb *
 	arena_free(arena);
 }
 
-void render_schema_digest(const struct state *state, const struct render_options *options,
-			  char ret_hex[DIGEST_HEX_BYTES + 1])
+struct str render_schema(const struct state *state, const struct render_options *options,
+			 struct arena *arena)
 {
 	struct render r = { .state = state, .options = options, .arena = arena_new(),
-			    .schema_only = true };
+			    .schema_only = true, .schema = STR("") };
+	char hex[DIGEST_HEX_BYTES + 1];
 	struct sb sb;
 	sb_init(&sb, 1 << 28);
 	render_base(&r, &sb);
 	render_frontends(&r, &sb);
 	render_spoe(&sb);
 	sb_addf(&sb, "spares %u\n", state->spare_count);
-	digest_hex(sb_str(&sb), ret_hex);
+	digest_hex(sb_str(&sb), hex);
 	sb_fini(&sb);
 	arena_free(r.arena);
+	return arena_strf(arena, "%s %u", hex, state->spare_count);
 }
 
 bool render_needs_reload(const struct state *state, const struct change *change, char *text,

@@ -20,10 +20,12 @@ void render_spoe(struct sb *out);
 /* The crt-list of an https frontend. */
 void render_crt_list(const struct state *state, struct str frontend, struct sb *out);
 
-/* A digest of what only a reload can change: frontends, header names, options. Two states
- * with the same digest differ only in what goes through the Runtime API. */
-void render_schema_digest(const struct state *state, const struct render_options *options,
-			  char ret_hex[65]);
+/* "DIGEST SPARES": a digest of what only a reload can change (frontends, header names, options),
+ * and how many spare backends there are. Two states with the same one differ only in what goes
+ * through the Runtime API. It is the description in `show info` of a HAProxy that has loaded
+ * haproxy.cfg, after the word "schema". */
+struct str render_schema(const struct state *state, const struct render_options *options,
+			 struct arena *arena);
 
 /* Why this change needs a reload ("listener default.gw.80"), into text; false when it does
  * not. `state` is from before the change. */

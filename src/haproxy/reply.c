@@ -62,6 +62,8 @@ bool reply_info(struct str reply, struct reply_info *ret_info, struct error *err
 			info.stopping = str_u64(value, UINT64_MAX, &number) && number != 0;
 		else if (str_is(name, "Uptime_sec") && str_u64(value, UINT64_MAX, &number))
 			info.uptime_s = number;
+		else if (str_is(name, "description"))
+			info.description = value;
 	}
 	if (info.pid == 0 || str_empty(info.version))
 		return error_set(err, ERR_PROTO, "the answer to 'show info' names no process");

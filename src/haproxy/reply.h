@@ -21,6 +21,7 @@ struct reply_info {
 	int pid;
 	bool stopping;
 	uint64_t uptime_s;
+	struct str description; /* of the configuration: see render_schema() */
 };
 bool reply_info(struct str reply, struct reply_info *ret_info, struct error *err) must_check;
 

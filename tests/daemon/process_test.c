@@ -6,6 +6,8 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -270,6 +272,38 @@ static void adopted(void **state)
 	process_free(ended.process);
 }
 
+/* ---- somebody else's ---- */
+
+static void followed(void **state)
+{
+	struct ended ended;
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/sock", (const char *)*state);
+	begin(&ended);
+	assert_false(process_follow(ended.process, address.sun_path));
+	assert_false(process_accepts(address.sun_path));
+	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(listener, (const struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(listener, 4), 0);
+	assert_true(process_accepts(address.sun_path));
+	close(accept(listener, NULL, NULL));
+	assert_false(process_runs(ended.process));
+	assert_true(process_follow(ended.process, address.sun_path));
+	assert_true(process_runs(ended.process));
+	assert_int_equal(process_pid(ended.process), 0);
+	process_signal(ended.process, SIGKILL); /* not ours to signal */
+	int peer = accept(listener, NULL, NULL);
+	loop_for(0.05);
+	assert_false(ended.done);
+	close(peer);
+	loop_until(&ended.done);
+	assert_string_equal(ended.how, "hung up");
+	assert_false(process_runs(ended.process));
+	close(listener);
+	assert_false(process_follow(ended.process, address.sun_path)); /* the file is still there */
+	process_free(ended.process);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, directory_setup, directory_teardown)
 
 int main(void)
@@ -286,6 +320,7 @@ int main(void)
 		TEST(run_missing),
 		TEST(run_waiting),
 		TEST(adopted),
+		TEST(followed),
 	};
 	loop_default(); /* before the first child: it reaps them */
 	return cmocka_run_group_tests(tests, NULL, NULL);

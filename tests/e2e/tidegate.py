@@ -149,14 +149,16 @@ class Tidegate:
     def start(self, ready=True):
         log = open(self.log_path, "ab")
         self.process = subprocess.Popen(
-            [self.program, "run", "--run-dir", self.run_dir,
-             "--haproxy", self.haproxy, "--agent", self.agent,
-             *self.options, *self.source()],
+            self.command(),
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, **self.user)
         log.close()
         if ready:
             self.wait_ready()
         return self
+
+    def command(self):
+        return [self.program, "run", "--run-dir", self.run_dir, "--haproxy", self.haproxy,
+                "--agent", self.agent, *self.options, *self.source()]
 
     def source(self):
         """The arguments that say where the objects come from."""

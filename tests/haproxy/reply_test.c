@@ -56,12 +56,14 @@ static void info(void **state)
 	struct reply_info got;
 	struct error err;
 	assert_true(reply_info(STR("Name: HAProxy\nVersion: 2.6.12-1+deb12u4\nPid: 4711\n"
-				   "Uptime_sec: 9\nStopping: 1\n"),
+				   "Uptime_sec: 9\nStopping: 1\n"
+				   "description: schema 0a1b 64\n"),
 			       &got, &err));
 	assert_true(str_is(got.version, "2.6.12-1+deb12u4"));
 	assert_int_equal(got.pid, 4711);
 	assert_int_equal(got.uptime_s, 9);
 	assert_true(got.stopping);
+	assert_true(str_is(got.description, "schema 0a1b 64"));
 	assert_false(reply_info(STR("Permission denied\n"), &got, &err));
 	assert_false(reply_info(STR("Version: 3\nPid: -4\n"), &got, &err));
 	assert_false(reply_info(STR_NONE, &got, &err));
