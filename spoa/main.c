@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tidegate-spoa: the SPOE agent's command line. The table of options is the help text. */
 #include <getopt.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/str.h"
 #include "spoa/server.h"
 
-enum { EXIT_USAGE = 2 };
+enum { EXIT_USAGE = 2, CHECK_TIMEOUT_S = 2 };
 
 enum option_id {
 	OPT_LISTEN = 256,
@@ -20,6 +23,7 @@ enum option_id {
 	OPT_NO_PIPELINING,
 	OPT_STATS_SOCKET,
 	OPT_LOG_FORMAT,
+	OPT_CHECK,
 	OPT_VERSION,
 	OPT_HELP,
 };
@@ -52,6 +56,9 @@ static const struct spoa_option {
 	{ OPT_STATS_SOCKET, "stats-socket", "PATH", 0, 0,
 	  "a Unix socket; whoever connects reads the counters, 'name value' a line" },
 	{ OPT_LOG_FORMAT, "log-format", "text|json", 0, 0, "of standard error (default text)" },
+	{ OPT_CHECK, "check", "PATH", 0, 0,
+	  "does nothing but ask the agent with this stats socket: fails when it does not answer "
+	  "within two seconds" },
 	{ OPT_VERSION, "version", NULL, 0, 0, "prints the version" },
 	{ OPT_HELP, "help", NULL, 0, 0, "prints this" },
 };
@@ -156,6 +163,27 @@ static void fill_getopt(struct option long_options[OPTION_COUNT + 1])
 	}
 }
 
+static int check(const char *stats_socket)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	const struct timeval patience = { .tv_sec = CHECK_TIMEOUT_S };
+	char byte;
+	size_t n = strlen(stats_socket);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || n >= sizeof(address.sun_path))
+		return EXIT_FAILURE;
+	memcpy(address.sun_path, stats_socket, n);
+	/* Sending is what connecting waits for, when the backlog is full. */
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	bool answers = connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 &&
+		       recv(fd, &byte, 1, 0) == 1;
+	close(fd);
+	if (!answers)
+		fprintf(stderr, "tidegate-spoa: %s does not answer\n", stats_socket);
+	return answers ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 /* -1: go on; otherwise the exit status. */
 static int parse_args(int argc, char **argv, struct server_options *options)
 {
@@ -174,6 +202,8 @@ static int parse_args(int argc, char **argv, struct server_options *options)
 			puts("tidegate-spoa " PACKAGE_VERSION);
 			return EXIT_SUCCESS;
 		}
+		if (id == OPT_CHECK)
+			return check(optarg);
 		if (id < OPT_LISTEN)
 			return EXIT_USAGE; /* getopt has said why */
 		if (!set_option(options, &options_table[id - OPT_LISTEN], optarg, &err)) {

@@ -27,8 +27,12 @@ class Release:
 
     def build(self):
         """The image, with the HAProxy of that version."""
+        self.load(self.haproxy)
+
+    def load(self, *words):
+        """What tests/image/build makes."""
         self.tool("load-image", subprocess.run(
-            [os.path.join(HERE, "../image/build"), self.haproxy], check=True, timeout=1800,
+            [os.path.join(HERE, "../image/build"), *words], check=True, timeout=1800,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             universal_newlines=True).stdout.strip())
 

@@ -172,9 +172,13 @@ def holder(release):
                            "jsonpath={.spec.holderIdentity}")
 
 
-def kill(release, pod):
-    """Its container, without a word."""
-    container = pod["status"]["containerStatuses"][0]["containerID"].rpartition("/")[2]
+def status_of(pod, name):
+    return next(each for each in pod["status"]["containerStatuses"] if each["name"] == name)
+
+
+def kill(release, pod, name="tidegate"):
+    """That container, without a word."""
+    container = status_of(pod, name)["containerID"].rpartition("/")[2]
     machine.ctr(release.cluster, "tasks", "kill", "--signal", "SIGKILL", container)
 
 
@@ -213,8 +217,8 @@ def pick(release):
     return name, pod, (pod["status"]["podIP"], int(port))
 
 
-def restarts(pod):
-    return pod["status"]["containerStatuses"][0]["restartCount"]
+def restarts(pod, name="tidegate"):
+    return status_of(pod, name)["restartCount"]
 
 
 def test_haproxy_killed(release):
@@ -248,6 +252,42 @@ def test_containerd_restarted(release):
         release.tool("process", "containerd", "restart")
         release.rolled_out()
     running.verify()
+
+
+def test_haproxy_in_a_container_of_its_own(node):
+    """Of an image that is not ours, and of another version than ours has. It serves on while its
+    tidegate is started anew, and its successor is what the objects say."""
+    node.load("3.4", "haproxy")
+    node.install(**QUICK, **{"haproxy.container.enabled": True,
+                             "haproxy.container.image": "tidegate.test/haproxy:3.4"})
+    address = node.address()
+    expect_pods(address)
+    assert "HAProxy:  ready, version 3.4" in node.tidectl("status")
+    before = set(node.pods())
+    # The agent is asked until the end.
+    asking = Load(80, "web.test", "/agent", address=address, reconnect=True,
+                  headers=[("X-A", "abc")], check=lambda answer: answer.status == 200)
+    with load(address) as running, asking:
+        node.kubectl("-n", NAMESPACE, "rollout", "restart", "deployment/" + NAME)
+        node.rolled_out()
+        eventually(lambda: not before & set(node.pods()), timeout=60, what="new pods only")
+    running.verify()
+    asking.verify()
+    name, pod, place = pick(node)
+    with Load(place[1], "web.test", address=place[0], check=lambda answer: answer.status == 200
+              ) as running:
+        kill(node, pod, "tidegate")
+        eventually(lambda: restarts(node.pods()[name]) > restarts(pod), timeout=60,
+                   what="another tidegate")
+        node.rolled_out()
+    running.verify()
+    kill(node, pod, "haproxy")
+    eventually(lambda: restarts(node.pods()[name], "haproxy") > restarts(pod, "haproxy"),
+               timeout=60, what="another HAProxy")
+    node.rolled_out()
+    expect_pods(*place)
+    assert restarts(node.pods()[name]) == restarts(pod) + 1
+    assert restarts(node.pods()[name], "haproxy") == restarts(pod, "haproxy") + 1
 
 
 def test_network_of_the_node(node):

@@ -47,6 +47,8 @@ EVERYTHING = {
     "metrics": {"dashboard": {"enabled": True}},
     "extraObjects": [m.obj("ConfigMap", "{{ .Release.Name }}-more", api="v1", ns=NAMESPACE)],
 }
+# HAProxy of somebody else's image.
+CONTAINERS = {"haproxy.container.enabled": True, "initContainers": [{"name": "own", "image": "a"}]}
 VARIANTS = {
     "default": {},
     "everything": EVERYTHING,
@@ -58,6 +60,8 @@ VARIANTS = {
     "namespaces": {"watchNamespaces": ["one", "two"]},
     "none": {"service.mode": "None", "networkPolicy.enabled": True},
     "policy": {"networkPolicy.enabled": True},
+    "containers": CONTAINERS,
+    "host-containers": dict(CONTAINERS, hostNetwork=True, kind="DaemonSet"),
 }
 
 
@@ -77,7 +81,7 @@ def test_api_server_takes_it(server, variant):
     text = render(VARIANTS[variant])
     # Of Grafana, the colour below all limits
     unlike = [line for line in text.splitlines() if re.search(r"\bnull\b|<no value>|%!", line)
-              and '"value": null' not in line]
+              and '"value": null' not in line and "/dev/null" not in line]
     assert not unlike
     # As it would be stored: unknown fields, wrong types and values out of range are refused.
     # Objects without a namespace of their own get that of helm's caller.
@@ -179,6 +183,40 @@ def test_network_of_the_node():
     assert rolling == {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
 
 
+def test_haproxy_in_a_container_of_its_own():
+    """Three of them, alike restricted, with one directory; the agent is a sidecar, so that it is
+    there before the others and after them."""
+    spec = pod(dict(CONTAINERS, **{
+        "service.mode": "Shared", "haproxy.container.image": "h.test/haproxy:9",
+        "haproxy.container.resources": {"limits": {"cpu": 2}}, "agent.threads": 3}))
+    tidegate, haproxy = spec["containers"]
+    own, agent = spec["initContainers"]
+    assert [each["name"] for each in (tidegate, haproxy, own, agent)] == [
+        "tidegate", "haproxy", "own", "agent"]
+    assert "--external" in tidegate["args"]
+    assert not [word for word in tidegate["args"] if word.startswith("--agent")]
+    assert haproxy["image"] == "h.test/haproxy:9"
+    assert haproxy["resources"] == {"limits": {"cpu": 2},
+                                    "requests": {"cpu": "100m", "memory": "64Mi"}}
+    with open(os.path.join(CHART, "files/haproxy.sh"), encoding="ascii") as script:
+        assert haproxy["command"] + haproxy["args"] == [
+            "sh", "-c", script.read(), "haproxy.sh", "/run/tidegate", "-q"]
+    assert agent["restartPolicy"] == "Always" and "--threads=3" in agent["args"]
+    assert agent["image"] == tidegate["image"]
+    for each in (haproxy, agent):
+        assert each["securityContext"] == tidegate["securityContext"]
+        assert each["volumeMounts"] == tidegate["volumeMounts"]
+    # All serve on for a while; the agent is told to end when the others have ended.
+    assert haproxy["lifecycle"] == tidegate["lifecycle"] and "lifecycle" not in agent
+    assert [port["name"] for port in haproxy["ports"]] == ["http", "https"]
+    assert [port["name"] for port in tidegate["ports"]] == ["metrics"]
+    for values in ({"accessLog": True}, {"logLevel": "debug"}):  # what it says is wanted
+        assert pod(dict(CONTAINERS, **values))["containers"][1]["args"][-1] == "/run/tidegate"
+    assert "ports" not in pod(CONTAINERS)["containers"][1]
+    assert "initContainers" not in pod()
+    assert "--external" not in pod()["containers"][0]["args"]
+
+
 OWN_LABELS = {"app.kubernetes.io/name": "tidegate", "app.kubernetes.io/instance": "edge"}
 
 
@@ -265,6 +303,7 @@ def test_versions_are_those_of_the_source():
     ({"replica": 2}, "replica"),
     ({"service.typ": "NodePort"}, "typ"),
     ({"kind": "StatefulSet"}, "kind"),
+    ({"haproxy.container.image": ""}, "image"),
     ({"service.mode": "PerRoute"}, "mode"),
     ({"service.mode": "Pool", "service.addressPool": ["192.0.2.1"]}, "hostNetwork"),
     ({"service.mode": "Pool", "hostNetwork": True}, "addressPool"),

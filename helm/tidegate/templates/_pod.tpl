@@ -41,8 +41,12 @@
 {{- if not (kindIs "invalid" .Values.haproxy.spareBackends) }}
 - --spare-backends={{ int .Values.haproxy.spareBackends }}
 {{- end }}
+{{- if .Values.haproxy.container.enabled }}
+- --external
+{{- else }}
 {{- with .Values.agent.threads }}
 - --agent-threads={{ . }}
+{{- end }}
 {{- end }}
 {{- with .Values.extraArgs }}
 {{ toYaml . }}
@@ -88,6 +92,80 @@
 {{- toYaml $spread }}
 {{- end }}
 
+{{- define "tidegate.listenerPorts" }}
+{{- if not (or .Values.hostNetwork (eq (include "tidegate.serviceMode" .) "PerGateway")) }}
+{{- /* There, each would be a port that the scheduler keeps free of other pods, ours too; here they
+       are not what is bound. */}}
+{{- range .Values.listeners }}
+- name: {{ .name }}
+  containerPort: {{ .port }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "tidegate.drain" }}
+{{- with .Values.drainSeconds }}
+lifecycle:
+  preStop:
+    sleep:
+      seconds: {{ . }}
+{{- end }}
+{{- end }}
+
+{{- /* What is the same in every container: (list $ RESOURCES). */}}
+{{- define "tidegate.confined" }}
+{{- with index . 1 }}
+resources: {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext: {{- include "tidegate.securityContext" (index . 0) | nindent 2 }}
+{{- end }}
+
+{{- /* HAProxy of somebody else's image. Whether it serves is what tidegate's readiness says. */}}
+{{- define "tidegate.haproxyContainer" -}}
+{{- $arguments := list "haproxy.sh" "/run/tidegate" }}
+{{- /* Else it has a line for each server that is touched; but quiet, it closes its output. */}}
+{{- if not (or .Values.accessLog (eq .Values.logLevel "debug")) }}
+{{- $arguments = append $arguments "-q" }}
+{{- end -}}
+name: haproxy
+image: {{ .Values.haproxy.container.image }}
+imagePullPolicy: {{ .Values.haproxy.container.imagePullPolicy }}
+command: [sh, -c]
+args: {{- prepend $arguments (.Files.Get "files/haproxy.sh") | toYaml | nindent 0 }}
+{{- $ports := include "tidegate.listenerPorts" . }}
+{{- with $ports }}
+ports: {{- . }}
+{{- end }}
+{{- include "tidegate.drain" . }}
+{{- include "tidegate.confined" (list . .Values.haproxy.container.resources) }}
+volumeMounts:
+- name: run
+  mountPath: /run/tidegate
+{{- end }}
+
+{{- /* A sidecar: there before HAProxy, and ended after it, which asks it until its last request. */}}
+{{- define "tidegate.agentContainer" -}}
+name: agent
+image: {{ include "tidegate.image" . }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+restartPolicy: Always
+command: [tidegate-spoa]
+args:
+- --listen=unix@/run/tidegate/agent.sock
+- --stats-socket=/run/tidegate/agent-stats.sock
+- --threads={{ .Values.agent.threads | default 1 }}
+- --log-format={{ .Values.logFormat }}
+livenessProbe:
+  exec:
+    command: [tidegate-spoa, --check=/run/tidegate/agent-stats.sock]
+  periodSeconds: 10
+  timeoutSeconds: 5
+{{- include "tidegate.confined" (list . .Values.agent.resources) }}
+volumeMounts:
+- name: run
+  mountPath: /run/tidegate
+{{- end }}
+
 {{- define "tidegate.container" -}}
 {{- $health := dict "httpGet" (dict "path" "/healthz" "port" "metrics") }}
 {{- $ready := dict "httpGet" (dict "path" "/readyz" "port" "metrics") -}}
@@ -104,28 +182,15 @@ envFrom: {{- toYaml . | nindent 0 }}
 ports:
 - name: metrics
   containerPort: {{ .Values.metrics.port }}
-{{- if not (or .Values.hostNetwork (eq (include "tidegate.serviceMode" .) "PerGateway")) }}
-{{- /* There, each would be a port that the scheduler keeps free of other pods, ours too; here they
-       are not what is bound. */}}
-{{- range .Values.listeners }}
-- name: {{ .name }}
-  containerPort: {{ .port }}
-{{- end }}
+{{- if not .Values.haproxy.container.enabled }}
+{{- include "tidegate.listenerPorts" . }}
 {{- end }}
 {{- /* It serves from the last-good plan or has read everything; at 10,000 routes that takes seconds. */}}
 {{- include "tidegate.probe" (list . "startupProbe" (merge (dict "periodSeconds" 1 "failureThreshold" 120) $health)) }}
 {{- include "tidegate.probe" (list . "livenessProbe" (merge (dict "periodSeconds" 10 "timeoutSeconds" 5 "failureThreshold" 6) $health)) }}
 {{- include "tidegate.probe" (list . "readinessProbe" (merge (dict "periodSeconds" 1 "timeoutSeconds" 2) $ready)) }}
-{{- with .Values.drainSeconds }}
-lifecycle:
-  preStop:
-    sleep:
-      seconds: {{ . }}
-{{- end }}
-{{- with .Values.resources }}
-resources: {{- toYaml . | nindent 2 }}
-{{- end }}
-securityContext: {{- include "tidegate.securityContext" . | nindent 2 }}
+{{- include "tidegate.drain" . }}
+{{- include "tidegate.confined" (list . .Values.resources) }}
 volumeMounts:
 - name: run
   mountPath: /run/tidegate
@@ -146,9 +211,18 @@ spec:
   hostNetwork: true
   {{- end }}
   dnsPolicy: {{ .Values.dnsPolicy | default (ternary "ClusterFirstWithHostNet" "ClusterFirst" .Values.hostNetwork) }}
-  {{- range $field := list "imagePullSecrets" "dnsConfig" "hostAliases" "nodeSelector" "tolerations" "affinity" "priorityClassName" "runtimeClassName" "schedulerName" "initContainers" }}
+  {{- range $field := list "imagePullSecrets" "dnsConfig" "hostAliases" "nodeSelector" "tolerations" "affinity" "priorityClassName" "runtimeClassName" "schedulerName" }}
   {{- with index $.Values $field }}
   {{- dict $field . | toYaml | nindent 2 }}
+  {{- end }}
+  {{- end }}
+  {{- if or .Values.initContainers .Values.haproxy.container.enabled }}
+  initContainers:
+  {{- with .Values.initContainers }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+  {{- if .Values.haproxy.container.enabled }}
+  - {{- include "tidegate.agentContainer" . | nindent 4 }}
   {{- end }}
   {{- end }}
   topologySpreadConstraints: {{- include "tidegate.topologySpread" . | nindent 4 }}
@@ -156,6 +230,9 @@ spec:
   securityContext: {{- include "tidegate.podSecurityContext" . | nindent 4 }}
   containers:
   - {{- include "tidegate.container" . | nindent 4 }}
+  {{- if .Values.haproxy.container.enabled }}
+  - {{- include "tidegate.haproxyContainer" . | nindent 4 }}
+  {{- end }}
   {{- with .Values.extraContainers }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
