@@ -458,9 +458,29 @@ void app_route_changed(struct app *app, struct str ns, struct str name, app_appl
 
 /* ---- findings ---- */
 
+/* Listeners whose frontend HAProxy cannot have. */
+static void bind_findings(const struct app *app, struct findings *findings)
+{
+	/* Before the first pass, and without an engine, there is nothing to bind. */
+	const struct gateways_view *view = app->engine ? compiler_gateways(app->compiler) : NULL;
+	for (size_t i = 0; view && i < view->gateway_count; i++) {
+		const struct gateway_view *gateway = &view->gateways[i];
+		for (size_t k = 0; k < gateway->listener_count; k++) {
+			struct str why = engine_blocked(app->engine, gateway->listeners[k].frontend);
+			char field[64];
+			snprintf(field, sizeof(field), "spec.listeners[%zu].port", k);
+			if (!str_empty(why))
+				findings_add(findings, SEVERITY_ERROR, KIND_GATEWAY,
+					     &gateway->object->meta, field, "PortUnavailable",
+					     STR_FMT, STR_ARG(why));
+		}
+	}
+}
+
 void app_findings(const struct app *app, struct findings *findings)
 {
 	sources_findings(&app->sources, findings);
+	bind_findings(app, findings);
 	if (app->cluster)
 		cluster_findings(app->cluster, findings);
 	compiler_findings(app->compiler, findings);
@@ -527,10 +547,17 @@ static void on_housekeeping(struct ev_loop *loop, ev_timer *timer, int revents)
 	(void)loop;
 	(void)revents;
 	struct app *app = timer->data;
+	struct engine_stats stats = { 0 };
 	log_source(app);
-	if (app->logged_pass != app->pass_count ||
+	if (app->engine)
+		engine_stats(app->engine, &stats);
+	bool rebound = app->logged_blocks != stats.block_changes;
+	if (rebound && app->cluster)
+		cluster_rebound(app->cluster);
+	if (rebound || app->logged_pass != app->pass_count ||
 	    (app->cluster && cluster_turned(app->cluster))) {
 		app->logged_pass = app->pass_count;
+		app->logged_blocks = stats.block_changes;
 		log_findings(app);
 	}
 	log_events(app);

@@ -96,6 +96,7 @@ struct app {
 	uint64_t last_event; /* of the engine that was logged */
 	struct map *known_findings; /* texts that were logged */
 	uint64_t logged_pass;	    /* the pass whose findings were logged; UINT64_MAX: none */
+	uint64_t logged_blocks;	    /* and what could not be bound then */
 
 	ev_signal sighup, sigterm, sigint, sigusr2;
 	ev_timer dns_settled, housekeeping, watchdog;

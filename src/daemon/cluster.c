@@ -134,6 +134,12 @@ static bool may_record(const struct cluster *cluster, const struct pool_share *s
 	       kube_source_has_all(cluster->app->sources.kube, KIND_GATEWAY);
 }
 
+static struct str blocked(void *user, struct str frontend)
+{
+	const struct cluster *cluster = user;
+	return cluster->app->engine ? engine_blocked(cluster->app->engine, frontend) : STR_NONE;
+}
+
 static enum publish_answer render_gateway(struct cluster *cluster, struct str ns, struct str name,
 					  struct out *out, struct publish_basis *ret_basis)
 {
@@ -141,7 +147,9 @@ static enum publish_answer render_gateway(struct cluster *cluster, struct str ns
 		gateways_find(compiler_gateways(cluster->app->compiler), ns, name);
 	struct gateway_address addresses[CLUSTER_MAX_ADDRESSES];
 	struct status_live live = { .programmed = is_programmed(cluster),
-				    .message = str_of(app_trouble(cluster->app)) };
+				    .message = str_of(app_trouble(cluster->app)),
+				    .blocked = blocked,
+				    .user = cluster };
 	if (!gateway)
 		return PUBLISH_NOTHING;
 	if ((!live.programmed && app_now_s() - cluster->unprogrammed_at_s < PATIENCE_S) ||
@@ -313,6 +321,12 @@ void cluster_applied(struct cluster *cluster)
 {
 	bool before = cluster->programmed;
 	if (is_programmed(cluster) != before && cluster->complete)
+		mark_gateways(cluster);
+}
+
+void cluster_rebound(struct cluster *cluster)
+{
+	if (cluster->complete)
 		mark_gateways(cluster);
 }
 

@@ -45,6 +45,8 @@ const struct service_parameters *cluster_service_defaults(const struct cluster *
 void cluster_passed(struct cluster *cluster, bool waiting);
 /* What HAProxy is has changed, or how it fares. */
 void cluster_applied(struct cluster *cluster);
+/* A frontend cannot be bound, or can be again. */
+void cluster_rebound(struct cluster *cluster);
 void cluster_gone(struct cluster *cluster, enum kind kind, struct str ns, struct str name);
 
 /* Gives the lead back; stopped() is called when that is done, at once or from the loop. Nothing

@@ -541,6 +541,7 @@ struct str engine_backend_of(const struct engine *engine, struct str live_name)
 void engine_stats(const struct engine *engine, struct engine_stats *ret_stats)
 {
 	*ret_stats = engine->stats;
+	ret_stats->blocked = map_count(engine->state->blocked);
 	ret_stats->spare_backends_free = engine->state->spare_count - state_spares_used(engine->state);
 }
 

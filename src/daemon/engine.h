@@ -123,8 +123,14 @@ struct engine_stats {
 	int haproxy_pid, worker_pid, agent_pid;
 	uint64_t spare_backends_free;
 	uint64_t files_failing; /* 1 while files cannot be written */
+	uint64_t blocked;	/* frontends, as of engine_blocked() */
+	uint64_t block_changes; /* how often that has changed */
 };
 void engine_stats(const struct engine *engine, struct engine_stats *ret_stats);
+
+/* Why a frontend of the plan is not in HAProxy; STR_NONE: it is, or will be at once. It is tried
+ * again every two seconds. Valid until the loop runs again. */
+struct str engine_blocked(const struct engine *engine, struct str frontend);
 
 /* The agent's own counters as it printed them at most some seconds ago (spoa/stats.h); empty
  * when it has not answered. Valid until the loop runs again. */

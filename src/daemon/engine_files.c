@@ -327,6 +327,17 @@ static int try_bind(struct str text, uint16_t port, bool transparent)
 	return failed;
 }
 
+static void set_blocked(struct engine *engine, struct str name, struct str why)
+{
+	if (str_eq(state_map_str(engine->state->blocked, name), why))
+		return;
+	if (str_empty(why))
+		state_del_str(engine->state->blocked, name);
+	else
+		state_put_str(engine->state->blocked, name, why);
+	engine->stats.block_changes++;
+}
+
 static void block_frontend(struct engine *engine, struct str name, struct str address,
 			   struct str port, int why)
 {
@@ -341,7 +352,7 @@ static void block_frontend(struct engine *engine, struct str name, struct str ad
 	if (!map_get(engine->state->blocked, name))
 		engine_event(engine, "bind", false, STR_FMT ": " STR_FMT, STR_ARG(name),
 			     STR_ARG(text));
-	state_put_str(engine->state->blocked, name, text);
+	set_blocked(engine, name, text);
 	arena_free(arena);
 }
 
@@ -364,7 +375,7 @@ void engine_test_binds(struct engine *engine)
 		if (failed)
 			block_frontend(engine, name, address, frontend.bind_port, failed);
 		else
-			state_del_str(engine->state->blocked, name);
+			set_blocked(engine, name, STR_NONE);
 	}
 }
 
@@ -402,8 +413,7 @@ void engine_block_others(struct engine *engine, const char *why)
 		struct str name = texts_key(frontends, i);
 		if (!map_get(engine->live_frontends, name) &&
 		    state_frontend_served(engine->state, name))
-			state_put_str(engine->state->blocked, name,
-				      arena_strf(arena, "not in HAProxy yet: %s", why));
+			set_blocked(engine, name, arena_strf(arena, "not in HAProxy yet: %s", why));
 	}
 	arena_free(arena);
 }
@@ -414,4 +424,9 @@ bool engine_unblocked(struct engine *engine)
 	if (before > 0)
 		engine_test_binds(engine);
 	return map_count(engine->state->blocked) < before;
+}
+
+struct str engine_blocked(const struct engine *engine, struct str frontend)
+{
+	return state_map_str(engine->state->blocked, frontend);
 }

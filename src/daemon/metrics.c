@@ -66,6 +66,7 @@ static void engine_metrics(const struct app *app, struct sb *out)
 		  s.agent_restarts },
 		{ "spare_backends_free", "gauge", "Spare backends left (HAProxy before 3.4).",
 		  s.spare_backends_free },
+		{ "frontends_blocked", "gauge", "Frontends that HAProxy cannot bind.", s.blocked },
 		{ "files_failing", "gauge", "1 while files of the run directory cannot be written.",
 		  s.files_failing },
 	};

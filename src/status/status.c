@@ -18,27 +18,28 @@ static void write_condition(const struct condition *condition, int64_t generatio
 	out_end(out);
 }
 
-/* What the views call programmed is so only once the data plane agrees. */
+/* What the views call programmed is so only once the data plane agrees: all of it, and this part. */
 static struct condition live_condition(const struct condition *condition,
-				       const struct status_live *live)
+				       const struct status_live *live, struct str blocked)
 {
 	struct condition result = *condition;
-	if (live && !live->programmed && condition->status &&
+	if (live && (!live->programmed || !str_empty(blocked)) && condition->status &&
 	    strcmp(condition->type, "Programmed") == 0) {
 		result.status = false;
 		result.reason = "Pending";
-		result.message = str_empty(live->message) ?
-					 STR("Waiting for the data plane.") : live->message;
+		result.message = !str_empty(blocked)	   ? blocked :
+				 !str_empty(live->message) ? live->message :
+							     STR("Waiting for the data plane.");
 	}
 	return result;
 }
 
 static void write_conditions(const struct conditions *conditions, int64_t generation,
-			     const struct status_live *live, struct out *out)
+			     const struct status_live *live, struct str blocked, struct out *out)
 {
 	out_kv_array(out, "conditions");
 	for (size_t i = 0; i < conditions->count; i++) {
-		struct condition condition = live_condition(&conditions->items[i], live);
+		struct condition condition = live_condition(&conditions->items[i], live, blocked);
 		write_condition(&condition, generation, out);
 	}
 	out_end(out);
@@ -82,7 +83,7 @@ void status_class(const struct class_view *class, struct str version, bool own_a
 			       condition.message);
 	}
 	out_object(out);
-	write_conditions(&conditions, class->object->meta.generation, NULL, out);
+	write_conditions(&conditions, class->object->meta.generation, NULL, STR_NONE, out);
 	write_features(own_addresses, out);
 	out_end(out);
 	arena_free(arena);
@@ -115,6 +116,28 @@ static void write_addresses(const struct gateway_view *gateway, const struct sta
 	out_end(out);
 }
 
+static struct str blocked_listener(const struct listener_view *listener,
+				   const struct status_live *live)
+{
+	return live && live->blocked && listener->serves ?
+		       live->blocked(live->user, listener->frontend) : STR_NONE;
+}
+
+/* Only if no listener is left. */
+static struct str blocked_gateway(const struct gateway_view *gateway,
+				  const struct status_live *live)
+{
+	struct str why = STR_NONE;
+	for (size_t i = 0; i < gateway->listener_count; i++) {
+		if (!gateway->listeners[i].serves)
+			continue;
+		why = blocked_listener(&gateway->listeners[i], live);
+		if (str_empty(why))
+			break;
+	}
+	return why;
+}
+
 static void write_listener(const struct listener_view *listener, int64_t generation,
 			   const struct status_live *live, struct out *out)
 {
@@ -129,7 +152,8 @@ static void write_listener(const struct listener_view *listener, int64_t generat
 		out_end(out);
 	}
 	out_end(out);
-	write_conditions(&listener->conditions, generation, live, out);
+	write_conditions(&listener->conditions, generation, live, blocked_listener(listener, live),
+			 out);
 	out_end(out);
 }
 
@@ -139,7 +163,7 @@ void status_gateway(const struct gateway_view *gateway, const struct status_live
 	int64_t generation = gateway->object->meta.generation;
 	out_object(out);
 	write_addresses(gateway, live, out);
-	write_conditions(&gateway->conditions, generation, live, out);
+	write_conditions(&gateway->conditions, generation, live, blocked_gateway(gateway, live), out);
 	out_kv_array(out, "listeners");
 	for (size_t i = 0; i < gateway->listener_count; i++)
 		write_listener(&gateway->listeners[i], generation, live, out);
@@ -172,7 +196,8 @@ void status_route(const struct route_view *route, struct str controller_name, st
 		out_object(out);
 		write_parent_ref(parent->ref, out);
 		out_kv_str(out, "controllerName", controller_name);
-		write_conditions(&parent->conditions, route->object->meta.generation, NULL, out);
+		write_conditions(&parent->conditions, route->object->meta.generation, NULL, STR_NONE,
+				 out);
 		out_end(out);
 	}
 	out_end(out);

@@ -15,6 +15,9 @@ struct status_live {
 	struct str message;  /* when not: why */
 	const struct gateway_address *addresses; /* of the Gateway; none: the view's */
 	size_t address_count;
+	/* Why the data plane cannot have the frontend of a listener; STR_NONE: it can. May be NULL. */
+	struct str (*blocked)(void *user, struct str frontend);
+	void *user;
 };
 
 /* version: of the Gateway API's definitions in the cluster; empty: not known.

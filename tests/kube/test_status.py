@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import threading
 import time
 
@@ -191,6 +192,30 @@ def test_programmed_follows_the_apply(gate, server):
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
     programmed(server, status="True")
+
+
+def test_port_that_somebody_has(gate, server):
+    """Its listener is not programmed, and one that is free is; so it is said, until it is free."""
+    def listener(name, status):
+        found = {each["name"]: condition(each["conditions"], "Programmed")
+                 for each in stored(server, "gateway", "two")["status"].get("listeners", [])}
+        return found.get(name, {}).get("status") == status and found[name]
+
+    taken, free = tidegate.free_port(), tidegate.free_port()
+    gate.start()
+    with socket.create_server(("", taken)):
+        server.apply(m.gateway("two", m.listener("taken", taken), m.listener("free", free)))
+        eventually(lambda: "cannot bind *:%d" % taken in str(listener("taken", "False")))
+        assert listener("taken", "False")["reason"] == "Pending"
+        eventually(lambda: listener("free", "True"))
+        assert programmed(server, "two")["status"] == "True"
+        assert gate.metrics()["tidegate_frontends_blocked"] == 1
+        assert "PortUnavailable" in gate.ctl("findings")
+        eventually(lambda: "PortUnavailable" in server.kubectl(
+            "get", "events", "-n", "default", "-o", "jsonpath={.items[*].reason}"))
+    eventually(lambda: listener("taken", "True"), timeout=10)
+    assert gate.metrics()["tidegate_frontends_blocked"] == 0
+    assert "PortUnavailable" not in gate.ctl("findings")
 
 
 def test_two_replicas(gate, server, tmp_path):

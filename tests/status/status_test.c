@@ -120,6 +120,29 @@ static void not_programmed(void **state)
 	sb_fini(&sb);
 }
 
+static struct str port_is_taken(void *user, struct str frontend)
+{
+	(void)user;
+	assert_true(frontend.n > 0);
+	return STR("cannot bind *:80");
+}
+
+/* The listeners whose port somebody else has; and the Gateway, if no listener is left. */
+static void port_taken(void **state)
+{
+	struct world *world = *state;
+	struct status_live live = { .programmed = true, .blocked = port_is_taken };
+	struct sb sb;
+	put_objects(world);
+	struct str text = gateway_text(world, &live, &sb);
+	assert_mentions(text, "{\"type\":\"Programmed\",\"status\":\"False\",\"reason\":"
+			      "\"Pending\",\"message\":\"cannot bind *:80\"");
+	assert_mentions(text, "{\"type\":\"Programmed\",\"status\":\"False\",\"reason\":"
+			      "\"Invalid\"");
+	assert_null(strstr(text.p, "{\"type\":\"Programmed\",\"status\":\"True\""));
+	sb_fini(&sb);
+}
+
 static void route_status(void **state)
 {
 	struct world *world = *state;
@@ -212,6 +235,7 @@ int main(void)
 		TEST(class_status),
 		TEST(gateway_status),
 		TEST(not_programmed),
+		TEST(port_taken),
 		TEST(nothing_served),
 		TEST(route_status),
 		TEST(several_parents),
