@@ -5,6 +5,7 @@ TIDEGATE_BUILD (default: build/)."""
 import contextlib
 import itertools
 import os
+import signal
 import sys
 
 import pytest
@@ -14,6 +15,10 @@ sys.path.insert(0, os.path.dirname(__file__))
 import manifests as m  # noqa: E402
 import origins as o  # noqa: E402
 from tidegate import Tidegate, eventually, haproxy_version  # noqa: E402
+
+
+# A shell's background job ignores it, and so would all that is started here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header(config):
