@@ -241,7 +241,7 @@ bool process_accepts(const char *socket_path)
 	return fd >= 0;
 }
 
-bool process_runs(const struct process *process)
+bool process_runs(struct process *process)
 {
 	return ev_is_active(&process->child) || ev_is_active(&process->pidfd);
 }

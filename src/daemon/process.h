@@ -37,7 +37,7 @@ bool process_follow(struct process *process, const char *socket_path);
 
 bool process_accepts(const char *socket_path);
 
-bool process_runs(const struct process *process);
+bool process_runs(struct process *process);
 /* 0 when none runs, or somebody else's. */
 pid_t process_pid(const struct process *process);
 void process_signal(const struct process *process, int signal);

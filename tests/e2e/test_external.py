@@ -130,7 +130,7 @@ def test_new_listener(gate):
         gate.write("more", m.gateway("more", m.listener("http", port)),
                    m.route("more", [m.rule("d")], parents=[m.parent("more")]))
         eventually(lambda: gate.get(host="any.test", port=port).origin == "d")
-    load.verify()
+    load.verify(at_least=20)
     assert gate.worker_pid() != worker
     assert restarts(gate) == 0
     assert edit_works(gate)
