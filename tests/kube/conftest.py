@@ -60,17 +60,22 @@ def namespace(server, name):
     server.kubectl("delete", "namespace", name, "--wait=false")
 
 
+def name_of(request, end=""):
+    """No other test's: a namespace that is deleted stays for a while."""
+    return request.node.name.replace("_", "-")[:50].strip("-") + end
+
+
 @pytest.fixture
 def ns(server, request):
     """A namespace of the test's own."""
-    with namespace(server, request.node.name.replace("_", "-")[:60].strip("-")) as name:
+    with namespace(server, name_of(request)) as name:
         yield name
 
 
 @pytest.fixture
-def elsewhere(server):
+def elsewhere(server, request):
     """Another one."""
-    with namespace(server, "elsewhere") as name:
+    with namespace(server, name_of(request, "-elsewhere")) as name:
         yield name
 
 

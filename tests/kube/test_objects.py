@@ -142,7 +142,7 @@ def test_watch_namespace(server, tmp_path, ns, elsewhere):
                        ' "value": "default"}]')
         gate.start()
         expect(gate, "a", host=ns + ".test")
-        assert gate.get("/", host="elsewhere.test").status == 404
+        assert gate.get("/", host=elsewhere + ".test").status == 404
         assert gate.metrics()['tidegate_objects{kind="Namespace"}'] == 2
     server.kubectl("delete", "gateway,referencegrant", "--all")
 
