@@ -4,8 +4,8 @@
  * Only a digest is kept of an object. It leaves out what other writers touch all the time and
  * we never read (status, managedFields, annotations, resourceVersion), so that such writes
  * cost nothing behind this point; of the Services that Tidegate makes for Gateways the status is
- * read, though, and of Gateways' the addresses, where that is asked for. An object that decode/ refuses leaves its last good version in force, with
- * findings. */
+ * read, though, and of Gateways' the addresses, where that is asked for. An object that decode/
+ * refuses leaves its last good version in force, with findings. */
 #pragma once
 
 #include "model/finding.h"
