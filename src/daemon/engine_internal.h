@@ -105,7 +105,8 @@ struct engine {
 	engine_reply_fn diff_reply;
 	void *diff_user;
 
-	int master_pid, worker_pid, old_worker_pid;
+	int worker_pid, old_worker_pid;
+	int64_t worker_socket_made_ns; /* by the HAProxy that the worker is of */
 	int64_t deadline_ms;
 	int64_t doubt_ms; /* of a reload: when the master is asked whether it heard of it */
 	unsigned haproxy_failures, agent_failures;

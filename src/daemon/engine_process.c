@@ -6,6 +6,7 @@
 
 #include <limits.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -178,9 +179,26 @@ static void other_schema(struct engine *engine)
 	engine_done(engine);
 }
 
-static void worker_answers(struct engine *engine, const struct reply_info *info)
+/* Each HAProxy that starts makes a new socket, which its workers hand on over reloads. Process ids
+ * would not tell: in a container of its own they are the same each time. */
+static int64_t worker_socket_made_ns(struct engine *engine)
+{
+	struct arena *arena = arena_new();
+	struct stat st;
+	bool found = stat(engine_path(engine, arena, "haproxy.sock").p, &st) == 0;
+	arena_free(arena);
+	return found ? st.st_ctim.tv_sec * INT64_C(1000000000) + st.st_ctim.tv_nsec : 0;
+}
+
+static void learn_worker(struct engine *engine, const struct reply_info *info)
 {
 	engine->worker_pid = engine->stats.worker_pid = info->pid;
+	engine->worker_socket_made_ns = worker_socket_made_ns(engine);
+}
+
+static void worker_answers(struct engine *engine, const struct reply_info *info)
+{
+	learn_worker(engine, info);
 	bool other = engine->operation == OP_START &&
 		     !engine_same_schema(engine, info->description);
 	engine->stale_files = other && engine->kept_files;
@@ -515,25 +533,27 @@ static void haproxy_ended(struct engine *engine, const char *how)
 		retry_haproxy(engine);
 }
 
-static bool worker_accepts(struct engine *engine)
+static bool same_haproxy_accepts(struct engine *engine)
 {
 	struct arena *arena = arena_new();
 	bool accepts = process_accepts(engine_path(engine, arena, "haproxy.sock").p);
 	arena_free(arena);
-	return accepts;
+	bool known = engine->worker_pid != 0;
+	return accepts &&
+	       (!known || worker_socket_made_ns(engine) == engine->worker_socket_made_ns);
 }
 
-/* A master that executes itself anew hangs up, and takes no connections for a while: its worker
- * does. */
+/* A master that executes itself anew, at its start and for a reload, hangs up, and takes no
+ * connections for a while: its worker does. */
 static void look_for_master(struct engine *engine)
 {
-	if (is_there(engine)) {
+	if (engine_now_ms() >= engine->lost_until_ms || !same_haproxy_accepts(engine)) {
+		haproxy_ended(engine, "hung up");
+	} else if (is_there(engine)) {
 		engine->lost_until_ms = 0;
 		engine_wake(engine);
-	} else if (engine_now_ms() < engine->lost_until_ms && worker_accepts(engine)) {
-		look_again(engine);
 	} else {
-		haproxy_ended(engine, "hung up");
+		look_again(engine);
 	}
 }
 
@@ -587,7 +607,7 @@ static void on_adopted(struct engine *engine, size_t found, struct str differenc
 /* The HAProxy that was found running has loaded its configuration. */
 static void adopted_answers(struct engine *engine, const struct reply_info *info)
 {
-	engine->worker_pid = engine->stats.worker_pid = info->pid;
+	learn_worker(engine, info);
 	if (info->stopping) { /* it lets its last requests end, beside the next one */
 		engine_event(engine, "adopt", false, "worker %d is stopping", info->pid);
 		if (!engine->options.external) /* else the next one comes when it has hung up */

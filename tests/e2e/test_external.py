@@ -141,6 +141,21 @@ def test_new_listener(gate):
     assert restarts(gate) == 0
 
 
+def test_haproxy_is_another_before_we_look(gate):
+    """It is not taken for the one that it was before."""
+    gate.apply("late", m.route("late", [m.rule("d")], hostnames=["late.test"]))
+    gate.process.send_signal(signal.SIGSTOP)
+    gate.end("haproxy", signal.SIGKILL)
+    gate.start_haproxy()
+    eventually(lambda: gate.get(host="none.test").status == 404)
+    gate.process.send_signal(signal.SIGCONT)
+    eventually(lambda: restarts(gate) == 1)
+    gate.wait_ready()
+    assert gate.get(host="late.test").origin == "d"
+    assert answers(gate)
+    assert edit_works(gate)
+
+
 @pytest.mark.parametrize("how", ["worker", "master", "container", "reload"])
 def test_haproxy_ends(gate, how):
     """It is not ready until another one is what the objects say, and is not started by us."""
