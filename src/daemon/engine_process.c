@@ -527,6 +527,11 @@ static void haproxy_ended(struct engine *engine, const char *how)
 	engine->operation_started_ms = engine_now_ms();
 	engine->operation = OP_START; /* nothing else until it is back */
 	engine->adopting = engine->prepared = false;
+	/* A reload that could not be done is no matter any more: what the next one has read is
+	 * asked of itself. */
+	engine->reload_wanted = false;
+	engine->reload_not_before_ms = 0;
+	engine_test_binds(engine);
 	if (engine->options.external)
 		look_again(engine);
 	else

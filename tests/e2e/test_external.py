@@ -176,6 +176,7 @@ def test_haproxy_ends(gate, how):
     gate.wait_ready()
     assert gate.get(host="late.test").origin == "c"
     assert restarts(gate) == 1
+    assert gate.metric_sum("tidegate_frontends_blocked") == 0
     eventually(lambda: answers(gate))
     assert edit_works(gate)
 
