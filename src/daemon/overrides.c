@@ -387,7 +387,8 @@ bool overrides_has_route(const struct overrides *overrides, struct str ns, struc
 	return false;
 }
 
-static void remember_file_weights(struct overrides *overrides, const struct object *object)
+static void remember_file_weights(struct overrides *overrides, struct str key,
+				  const struct object *object)
 {
 	size_t count = 0, at = 0;
 	for (size_t r = 0; r < object->http_route.rule_count; r++)
@@ -399,7 +400,6 @@ static void remember_file_weights(struct overrides *overrides, const struct obje
 		for (size_t i = 0; i < rule->ref_count; i++)
 			file->weights[at++] = rule->refs[i].weight;
 	}
-	struct str key = object_key(object->arena, object->meta.ns, object->meta.name);
 	free(map_put(overrides->originals, key, file));
 }
 
@@ -418,13 +418,14 @@ static void apply_one(const struct weight_override *weight, struct object *objec
 
 void overrides_apply(struct overrides *overrides, struct object *object)
 {
-	if (object->kind != KIND_HTTPROUTE)
+	if (object->kind != KIND_HTTPROUTE ||
+	    (overrides->weight_count == 0 && map_count(overrides->originals) == 0))
 		return;
-	struct str key = object_key(object->arena, object->meta.ns, object->meta.name);
+	struct arena *arena = arena_new();
+	struct str key = object_key(arena, object->meta.ns, object->meta.name);
 	free(map_del(overrides->originals, key));
-	if (!overrides_has_route(overrides, object->meta.ns, object->meta.name))
-		return;
-	remember_file_weights(overrides, object);
+	if (overrides_has_route(overrides, object->meta.ns, object->meta.name))
+		remember_file_weights(overrides, key, object);
 	/* What was said of one rule counts more than what was said of all. */
 	for (int specific = 0; specific < 2; specific++) {
 		for (size_t i = 0; i < overrides->weight_count; i++) {
@@ -433,16 +434,16 @@ void overrides_apply(struct overrides *overrides, struct object *object)
 				apply_one(weight, object);
 		}
 	}
+	arena_free(arena);
 }
 
 uint32_t overrides_file_weight(const struct overrides *overrides, const struct object *route,
 			       size_t rule, size_t ref)
 {
-	struct sb key;
-	sb_init(&key, 1024);
-	sb_addf(&key, STR_FMT "/" STR_FMT, STR_ARG(route->meta.ns), STR_ARG(route->meta.name));
-	const struct file_weights *file = map_get(overrides->originals, sb_str(&key));
-	sb_fini(&key);
+	struct arena *arena = arena_new();
+	struct str key = object_key(arena, route->meta.ns, route->meta.name);
+	const struct file_weights *file = map_get(overrides->originals, key);
+	arena_free(arena);
 	size_t at = ref;
 	for (size_t r = 0; r < rule; r++)
 		at += route->http_route.rules[r].ref_count;
