@@ -27,8 +27,8 @@
 
 enum {
 	ALIGN = 16,
-	FIRST_BYTES = 384, /* most objects of a cluster, and their views, fit in two chunks */
-	MIN_CHUNK_BYTES = 384,
+	FIRST_BYTES = 576, /* most objects of a cluster, and their views, fit, or nearly so */
+	MIN_CHUNK_BYTES = 128,
 	MAX_CHUNK_BYTES = 256 * 1024,
 };
 
