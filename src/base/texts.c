@@ -77,6 +77,18 @@ size_t texts_find(const struct texts *texts, struct str key)
 	return low;
 }
 
+static bool is_before(const struct texts *texts, size_t i, struct str key)
+{
+	return i < texts->count && str_cmp(texts_key(texts, i), key) < 0;
+}
+
+size_t texts_find_near(const struct texts *texts, struct str key, size_t near)
+{
+	bool here = near <= texts->count && !is_before(texts, near, key) &&
+		    (near == 0 || is_before(texts, near - 1, key));
+	return here ? near : texts_find(texts, key);
+}
+
 static bool is_at(const struct texts *texts, size_t i, struct str key)
 {
 	return i < texts->count && str_eq(texts_key(texts, i), key);

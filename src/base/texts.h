@@ -29,6 +29,8 @@ struct str texts_value(const struct texts *texts, size_t i);
 /* The place of the first line whose key is not before `key`; texts_count(): none. */
 size_t texts_find(const struct texts *texts, struct str key);
 
-/* The place of the line with that key, texts_count(): none. `near` is looked at first: for those
- * who come with one key after another. */
+/* The same for those who come with one key after another: `near` is looked at first. */
+size_t texts_find_near(const struct texts *texts, struct str key, size_t near);
+
+/* So is the place of the line with that key; texts_count(): none. */
 size_t texts_at(const struct texts *texts, struct str key, size_t near);

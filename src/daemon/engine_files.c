@@ -60,14 +60,17 @@ bool engine_make_dirs(struct engine *engine, struct error *err)
 	return true;
 }
 
-/* Now (HAProxy is about to read it), or by the writer. */
-static bool put(struct engine *engine, bool now, const char *path, struct str data, mode_t mode,
-		bool durable, struct error *err)
+/* Now (HAProxy is about to read it), or by the writer. The builder is empty afterwards. */
+static bool put(struct engine *engine, bool now, const char *path, struct sb *data, bool durable,
+		struct error *err)
 {
+	bool done = true;
 	if (now)
-		return writer_replace(engine->writer, path, data, mode, durable, err);
-	writer_put(engine->writer, path, data, mode, durable);
-	return true;
+		done = writer_replace(engine->writer, path, sb_str(data), FILE_MODE, durable, err);
+	else
+		writer_take(engine->writer, path, data, FILE_MODE, durable);
+	sb_reset(data);
+	return done;
 }
 
 static bool put_maps(struct engine *engine, bool now, struct error *err)
@@ -78,13 +81,12 @@ static bool put_maps(struct engine *engine, bool now, struct error *err)
 	sb_init(&sb, MAX_FILE_BYTES);
 	bool done = true;
 	for (size_t i = 0; done && i < image->count; i++) {
-		sb_reset(&sb);
 		/* Whoever starts from these files has every backend under its own name. */
 		if (!str_is(image->maps[i].file, "spare.map"))
 			image_print(&image->maps[i], &sb);
 		done = put(engine, now,
-			   render_map_path(engine->state, arena, image->maps[i].file).p,
-			   sb_str(&sb), FILE_MODE, false, err);
+			   render_map_path(engine->state, arena, image->maps[i].file).p, &sb,
+			   false, err);
 	}
 	sb_fini(&sb);
 	image_free(image);
@@ -98,8 +100,7 @@ static bool put_plan(struct engine *engine, bool now, struct error *err)
 	struct sb sb;
 	sb_init(&sb, MAX_FILE_BYTES);
 	state_print_plan(engine->state, &sb);
-	bool done = put(engine, now, engine_path(engine, arena, "plan.last").p, sb_str(&sb),
-			FILE_MODE, true, err);
+	bool done = put(engine, now, engine_path(engine, arena, "plan.last").p, &sb, true, err);
 	sb_fini(&sb);
 	arena_free(arena);
 	return done;
@@ -119,7 +120,7 @@ static bool put_crt_lists(struct engine *engine, bool now, struct error *err)
 		sb_init(&sb, MAX_FILE_BYTES);
 		render_crt_list(engine->state, name, &sb);
 		done = put(engine, now, render_crt_list_path(engine->state, arena, name).p,
-			   sb_str(&sb), FILE_MODE, false, err);
+			   &sb, false, err);
 		sb_fini(&sb);
 	}
 	arena_free(arena);
@@ -132,14 +133,13 @@ static bool put_cfg(struct engine *engine, bool now, struct error *err)
 	struct sb sb;
 	sb_init(&sb, MAX_FILE_BYTES);
 	render_spoe(&sb);
-	bool done = put(engine, now, engine_path(engine, arena, "agent.spoe").p, sb_str(&sb),
-			FILE_MODE, false, err) &&
+	bool done = put(engine, now, engine_path(engine, arena, "agent.spoe").p, &sb, false,
+			err) &&
 		    put_crt_lists(engine, now, err);
-	sb_reset(&sb);
 	render_cfg(engine->state, &engine->render, &sb);
 	/* The last: somebody may wait for it to start HAProxy. */
-	done = done && put(engine, now, engine_path(engine, arena, "haproxy.cfg").p, sb_str(&sb),
-			   FILE_MODE, false, err);
+	done = done && put(engine, now, engine_path(engine, arena, "haproxy.cfg").p, &sb, false,
+			   err);
 	sb_fini(&sb);
 	arena_free(arena);
 	return done;
@@ -155,15 +155,17 @@ static bool put_certs(struct engine *engine, struct error *err)
 	for (size_t i = 0; done && i < texts_count(certs); i++) {
 		struct str pem, name = texts_key(certs, i);
 		if (engine_pem(engine, name, &pem))
-			done = put(engine, true, render_cert_path(engine->state, arena, name).p,
-				   pem, KEY_MODE, false, err);
+			done = writer_replace(engine->writer,
+					      render_cert_path(engine->state, arena, name).p, pem,
+					      KEY_MODE, false, err);
 	}
 	for (size_t i = 0; done && i < texts_count(defaults); i++) {
 		struct str pem, frontend = texts_key(defaults, i);
 		if (engine_pem(engine, texts_value(defaults, i), &pem))
-			done = put(engine, true,
-				   render_default_path(engine->state, arena, frontend).p, pem,
-				   KEY_MODE, false, err);
+			done = writer_replace(
+				engine->writer,
+				render_default_path(engine->state, arena, frontend).p, pem,
+				KEY_MODE, false, err);
 	}
 	arena_free(arena);
 	return done;

@@ -31,7 +31,7 @@ enum {
 	SERVER_GRACE_UNSAFE_MS = 60 * 1000, /* 2.6: see struct haproxy_caps */
 	CHECK_EVERY_MS = 2000,
 	CHECK_ROUNDS = 25,             /* everything is read back once in so many checks */
-	FILES_AFTER_MS = 1500,         /* files follow memory within this and the writing */
+	FILES_AFTER_MS = 1800,         /* files follow memory within this and the writing */
 	START_TIMEOUT_MS = 20 * 1000,
 	ADOPTED_TIMEOUT_MS = 200,
 	BACKOFF_FIRST_MS = 100,

@@ -231,9 +231,17 @@ static void writer_add(struct writer *writer, const char *path, struct job *job)
 void writer_put(struct writer *writer, const char *path, struct str data, mode_t mode,
 		bool durable)
 {
+	struct sb sb;
+	sb_init(&sb, data.n);
+	sb_add(&sb, data);
+	writer_take(writer, path, &sb, mode, durable);
+}
+
+void writer_take(struct writer *writer, const char *path, struct sb *data, mode_t mode,
+		 bool durable)
+{
 	struct job *job = xcalloc(1, sizeof(*job));
-	job->data = xstrndup(data.p, data.n);
-	job->len = data.n;
+	job->data = sb_take(data, &job->len);
 	job->mode = mode;
 	job->durable = durable;
 	writer_add(writer, path, job);

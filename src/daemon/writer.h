@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "base/error.h"
+#include "base/sb.h"
 #include "base/str.h"
 
 struct ev_loop;
@@ -26,6 +27,9 @@ void writer_free(struct writer *writer);
 /* path and data are copied. durable: fsync before the rename. */
 void writer_put(struct writer *writer, const char *path, struct str data, mode_t mode,
 		bool durable);
+/* The same with the text itself, which is the writer's then; the builder is empty afterwards. */
+void writer_take(struct writer *writer, const char *path, struct sb *data, mode_t mode,
+		 bool durable);
 void writer_remove(struct writer *writer, const char *path);
 
 /* At once, in the calling thread, instead of what waits for this path: HAProxy is about to read

@@ -225,7 +225,7 @@ static void missing_server(struct readback *rb, struct str key, struct str value
 
 static bool is_ours(const struct state *state, struct str backend)
 {
-	return state_get(state, PLAN_BACKEND, backend).p || state_find_place(state, backend);
+	return state_find_place(state, backend) || state_get(state, PLAN_BACKEND, backend).p;
 }
 
 /* The servers of one backend follow each other, and so do wanted ones of the same order. */

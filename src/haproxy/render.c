@@ -13,6 +13,7 @@ struct render {
 	struct frontend_value value;
 	struct str backend;
 	bool h2c; /* it speaks that */
+	size_t next_server;     /* where those of the next backend may be */
 	struct map_entry *slot; /* what may be that of the next server */
 	bool schema_only; /* leave out what may differ without harm */
 	struct str schema;
@@ -351,11 +352,10 @@ static void backend_block(void *user, const struct template_fill *fill, struct s
 	struct str prefix = arena_join(r->arena, r->backend, '/', STR(""));
 	const struct texts *servers = r->state->tables[PLAN_SERVER];
 	/* "a-b/x" sorts before "a/x": no walk over both tables at once would do. */
-	for (size_t i = texts_find(servers, prefix); i < texts_count(servers); i++) {
-		if (!str_starts(texts_key(servers, i), prefix))
-			break;
-		server_line(r, fill, text, i);
-	}
+	size_t i = texts_find_near(servers, prefix, r->next_server);
+	while (i < texts_count(servers) && str_starts(texts_key(servers, i), prefix))
+		server_line(r, fill, text, i++);
+	r->next_server = i;
 }
 
 static void render_backend(struct render *r, struct str name, struct sb *out)

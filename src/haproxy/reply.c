@@ -102,9 +102,14 @@ static bool find_columns(struct str header, size_t ret_at[COLUMN_COUNT])
 static bool parse_server(struct arena *arena, struct str line, const size_t at[COLUMN_COUNT],
 			 struct live_server *ret_server)
 {
-	struct str cells[MAX_COLUMNS] = { 0 };
-	for (size_t i = 0; line.n > 0 && i < MAX_COLUMNS; i++)
-		cells[i] = str_cut(&line, ' ');
+	struct str cells[MAX_COLUMNS];
+	size_t count = 0;
+	while (line.n > 0 && count < MAX_COLUMNS)
+		cells[count++] = str_cut(&line, ' ');
+	for (size_t i = 0; i < COLUMN_COUNT; i++) {
+		if (at[i] >= count)
+			return false;
+	}
 	uint64_t id, admin, weight, port;
 	if (!str_u64(cells[at[COLUMN_ID]], UINT32_MAX, &id) ||
 	    !str_u64(cells[at[COLUMN_ADMIN]], UINT32_MAX, &admin) ||
@@ -114,19 +119,13 @@ static bool parse_server(struct arena *arena, struct str line, const size_t at[C
 	*ret_server = (struct live_server){
 		.key = arena_join(arena, cells[at[COLUMN_BACKEND]], '/',
 				  cells[at[COLUMN_SERVER]]),
-		.address = arena_str(arena, cells[at[COLUMN_ADDRESS]]),
+		.address = cells[at[COLUMN_ADDRESS]],
 		.port = (unsigned)port,
 		.id = (unsigned)id,
 		.admin = (unsigned)admin,
 		.weight = (unsigned)weight,
 	};
 	return true;
-}
-
-static int server_cmp(const void *a, const void *b)
-{
-	const struct live_server *x = a, *y = b;
-	return str_cmp(x->key, y->key);
 }
 
 static size_t count_lines(struct str text)
@@ -162,11 +161,6 @@ bool reply_servers(struct arena *arena, struct str reply, struct live_server **r
 	}
 	if (!header)
 		return error_set(err, ERR_PROTO, "'show servers state' has no header");
-	size_t sorted = 1;
-	while (sorted < count && server_cmp(&servers[sorted - 1], &servers[sorted]) <= 0)
-		sorted++;
-	if (sorted < count)
-		qsort(servers, count, sizeof(*servers), server_cmp);
 	*ret_servers = servers;
 	*ret_count = count;
 	return true;

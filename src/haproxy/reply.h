@@ -32,7 +32,7 @@ struct live_server {
 };
 enum { ADMIN_MAINT = 0x01, ADMIN_DRAIN = 0x08 }; /* set through the CLI */
 
-/* `show servers state`; sorted by key. */
+/* `show servers state`, in its order: a backend's servers follow each other. Borrows the reply. */
 bool reply_servers(struct arena *arena, struct str reply, struct live_server **ret_servers,
 		   size_t *ret_count, struct error *err) must_check;
 

@@ -2,13 +2,20 @@
 #include "haproxy/template.h"
 
 #include <assert.h>
+#include <string.h>
+
+/* No strlen(): a plan's configuration has some ten thousand placeholders. */
+static bool is_named(const struct template_value *value, struct str name)
+{
+	return strncmp(value->name, name.p, name.n) == 0 && value->name[name.n] == '\0';
+}
 
 static struct str find_value(const struct template_fill *fill, struct str name)
 {
 	for (; fill; fill = fill->outer) {
 		const struct template_value *value = fill->values;
 		for (; value && value->name; value++) {
-			if (str_is(name, value->name))
+			if (is_named(value, name))
 				return value->value;
 		}
 	}
@@ -19,13 +26,12 @@ static struct str find_value(const struct template_fill *fill, struct str name)
 static void fill_line(const struct template_fill *fill, struct str line)
 {
 	while (line.n > 0) {
-		size_t at = 0;
-		while (at + 1 < line.n && !(line.p[at] == '$' && line.p[at + 1] == '{'))
-			at++;
-		if (at + 1 >= line.n) {
+		const char *place = memmem(line.p, line.n, "${", 2);
+		if (!place) {
 			sb_add(fill->out, line);
 			break;
 		}
+		size_t at = (size_t)(place - line.p);
 		sb_add(fill->out, str_sub(line, 0, at));
 		size_t end = str_chr(line, '}', at);
 		sb_add(fill->out, find_value(fill, str_sub(line, at + 2, end)));

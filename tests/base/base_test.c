@@ -144,6 +144,11 @@ static void sorted_texts(void **state)
 	assert_string_equal(texts_key(texts, 14).p, "k015");
 	assert_int_equal(texts_find(texts, STR("")), 0);
 	assert_int_equal(texts_find(texts, STR("z")), 299);
+	for (size_t near = 0; near <= 300; near++) {
+		assert_int_equal(texts_find_near(texts, STR("k014"), near), 14);
+		assert_int_equal(texts_find_near(texts, STR(""), near), 0);
+		assert_int_equal(texts_find_near(texts, STR("z"), near), 299);
+	}
 	texts_put(texts, STR(""), STR(""));
 	assert_int_equal(texts_key(texts, 0).n, 0);
 	assert_non_null(texts_get(texts, STR("")).p);

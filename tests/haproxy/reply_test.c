@@ -91,12 +91,12 @@ static void servers(void **state)
 				      "0 - - 0\n\n"),
 				  &got, &count, &err));
 	assert_int_equal(count, 2);
-	assert_true(str_is(got[0].key, "a.be/pod-a"));
-	assert_int_equal(got[0].admin, ADMIN_MAINT);
-	assert_int_equal(got[0].weight, 256);
-	assert_true(str_is(got[1].address, "fd00::1"));
-	assert_int_equal(got[1].port, 8080);
-	assert_int_equal(got[1].id, 3);
+	assert_true(str_is(got[0].address, "fd00::1"));
+	assert_int_equal(got[0].port, 8080);
+	assert_int_equal(got[0].id, 3);
+	assert_true(str_is(got[1].key, "a.be/pod-a"));
+	assert_int_equal(got[1].admin, ADMIN_MAINT);
+	assert_int_equal(got[1].weight, 256);
 	static const char *const bad[] = {
 		"", "2\n\n", "1\n\n", "1\n# be_id be_name\n\n", STATE_HEADER "4 a.be 2\n\n",
 		STATE_HEADER "4 a.be x pod 10.0.0.1 0 1 1 1 1 1 0 0 0 0 0 1 - 80 - 0 0 - - 0\n\n",
