@@ -80,11 +80,32 @@ def elsewhere(server, request):
 
 
 @pytest.fixture
-def gate(server, tmp_path):
+def lease(request):
+    """The options for a Lease of the test's own."""
+    return ["--lease-name", "t%d" % abs(hash(request.node.name))]
+
+
+@pytest.fixture
+def options(lease):
+    """Of every replica of one test."""
+    return lease
+
+
+@pytest.fixture
+def gate(server, tmp_path, options):
     """A Tidegate for one test, not started yet."""
-    with contextlib.closing(KubeGate(tmp_path, server)) as gate:
+    with contextlib.closing(KubeGate(tmp_path, server, *options)) as gate:
         yield gate
-        server.kubectl("delete", "gateways,httproutes", "--all", "-n", "default")
+    server.kubectl("delete", "gateways,httproutes", "--all", "-n", "default")
+
+
+@pytest.fixture
+def second(server, tmp_path, options):
+    """Another replica, not started yet."""
+    base = tmp_path / "second"
+    base.mkdir()
+    with contextlib.closing(KubeGate(base, server, *options)) as gate:
+        yield gate
 
 
 @pytest.fixture(scope="session")

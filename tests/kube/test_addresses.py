@@ -2,7 +2,6 @@
 """A Service for each Gateway: made by the leader, kept, removed; what it says is what is served.
 Nobody else looks at these Services here: the tests give them addresses as a load balancer would,
 and connect to the target ports as a node would."""
-import contextlib
 import json
 import os
 import signal
@@ -12,7 +11,6 @@ import pytest
 
 import manifests as m
 import tidegate
-from apiserver import KubeGate
 from test_events import events
 from test_status import condition, stored
 from tidegate import eventually
@@ -29,19 +27,15 @@ def ports(count=12):
 
 
 @pytest.fixture
-def options(request):
-    """Of every replica of one test."""
+def options(lease):
     return ["--gateway-services", ",".join("%s=%s" % pair for pair in SELECTOR.items()),
-            "--gateway-ports", ports(), "--lease-name", "a%d" % abs(hash(request.node.name))]
+            "--gateway-ports", ports(), *lease]
 
 
-@pytest.fixture
-def gate(server, tmp_path, options):
-    with contextlib.closing(KubeGate(tmp_path, server, *options)) as gate:
-        yield gate
-        gate.close()
-        server.kubectl("delete", "gateways,httproutes", "--all", "-n", "default")
-        server.kubectl("delete", "services", "-n", "default", "-l", OURS)
+@pytest.fixture(autouse=True)
+def no_services(server):
+    yield
+    server.kubectl("delete", "services", "-n", "default", "-l", OURS)
 
 
 def service(server, name, ns="default"):
@@ -145,7 +139,7 @@ def test_two_gateways_with_one_port(gate, server, origins):
         {"type": "Hostname", "value": "two.lb.test"}]
 
 
-def test_ports_stay(gate, server, tmp_path, options):
+def test_ports_stay(gate, second, server):
     """Over another listener, a restart, another leader; and a Gateway that is gone and comes back."""
     start(gate, server, m.gateway("stay", m.listener("http", 80)), m.gateway(
         "other", m.listener("http", 80)), m.route("stay", [m.rule("a")],
@@ -160,50 +154,48 @@ def test_ports_stay(gate, server, tmp_path, options):
     gate.start()
     leads(gate)
     assert eventually(lambda: get(first).origin) == "a"
-    with contextlib.closing(KubeGate(tmp_path / "two", server, *options)) as two:
-        two.start()
-        gate.stop()
-        leads(two)
-        assert eventually(lambda: get(first).origin) == "a"
-        server.apply(m.gateway("third", m.listener("http", 80)))
-        third = service(server, "default--third")
-        made = services(server)
-        assert targets(made["default--stay"]) == targets(more)
-        assert made["default--stay"]["metadata"]["resourceVersion"] == more["metadata"][
-            "resourceVersion"], "nothing is written where nothing differs"
-        numbers = [each for one in made.values() for each in targets(one).values()]
-        assert len(numbers) == len(set(numbers)) == 4
-        assert targets(third)[80] in numbers
-        assert two.metrics()["tidegate_services_writes_total"] == 1
-        # A listener that goes takes its port with it
-        server.apply(m.gateway("stay", m.listener("http", 80)))
-        eventually(lambda: set(targets(service(server, "default--stay"))) == {80})
-        # So does a Gateway
-        server.delete("gateway", "stay")
-        eventually(lambda: set(services(server)) == {"default--other", "default--third"})
-        server.apply(m.gateway("stay", m.listener("http", 80)))
-        assert targets(service(server, "default--stay"))[80] == targets(first)[80]
-        assert eventually(lambda: get(first).origin) == "a"
-        # And one that is somebody else's
-        server.kubectl("patch", "gateway", "stay", "--type=merge", "-p",
-                       json.dumps({"spec": {"gatewayClassName": "other"}}))
-        eventually(lambda: "default--stay" not in services(server))
+    second.start()
+    gate.stop()
+    leads(second)
+    assert eventually(lambda: get(first).origin) == "a"
+    server.apply(m.gateway("third", m.listener("http", 80)))
+    third = service(server, "default--third")
+    made = services(server)
+    assert targets(made["default--stay"]) == targets(more)
+    assert made["default--stay"]["metadata"]["resourceVersion"] == more["metadata"][
+        "resourceVersion"], "nothing is written where nothing differs"
+    numbers = [each for one in made.values() for each in targets(one).values()]
+    assert len(numbers) == len(set(numbers)) == 4
+    assert targets(third)[80] in numbers
+    assert second.metrics()["tidegate_services_writes_total"] == 1
+    # A listener that goes takes its port with it
+    server.apply(m.gateway("stay", m.listener("http", 80)))
+    eventually(lambda: set(targets(service(server, "default--stay"))) == {80})
+    # So does a Gateway
+    server.delete("gateway", "stay")
+    eventually(lambda: set(services(server)) == {"default--other", "default--third"})
+    server.apply(m.gateway("stay", m.listener("http", 80)))
+    assert targets(service(server, "default--stay"))[80] == targets(first)[80]
+    assert eventually(lambda: get(first).origin) == "a"
+    # And one that is somebody else's
+    server.kubectl("patch", "gateway", "stay", "--type=merge", "-p",
+                   json.dumps({"spec": {"gatewayClassName": "other"}}))
+    eventually(lambda: "default--stay" not in services(server))
 
 
-def test_leader_killed(gate, server, tmp_path, options):
+def test_leader_killed(gate, second, server):
     """What it has begun goes on with the next one, in the same ports."""
     start(gate, server, m.gateway("kill", m.listener("http", 80)),
           m.route("kill", [m.rule("a")], parents=[m.parent("kill")]))
     made = service(server, "default--kill")
-    with contextlib.closing(KubeGate(tmp_path / "two", server, *options)) as two:
-        two.start()
-        assert eventually(lambda: get(made).origin) == "a"
-        os.kill(gate.process.pid, signal.SIGKILL)
-        leads(two)
-        server.apply(m.gateway("later", m.listener("http", 80)))
-        later = service(server, "default--later")
-        assert targets(service(server, "default--kill")) == targets(made)
-        assert targets(later)[80] != targets(made)[80]
+    second.start()
+    assert eventually(lambda: get(made).origin) == "a"
+    os.kill(gate.process.pid, signal.SIGKILL)
+    leads(second)
+    server.apply(m.gateway("later", m.listener("http", 80)))
+    later = service(server, "default--later")
+    assert targets(service(server, "default--kill")) == targets(made)
+    assert targets(later)[80] != targets(made)[80]
 
 
 def test_what_is_others(gate, server):

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """Events: what a person must act on, once, and beside the object that it is about."""
-import contextlib
 import json
 import os
 import signal
@@ -9,15 +8,11 @@ import time
 import pytest
 
 import manifests as m
-from apiserver import KubeGate
 from tidegate import eventually
 
 @pytest.fixture
-def gate(server, ns, tmp_path):
-    """A Tidegate with a Lease of its own."""
-    with contextlib.closing(KubeGate(tmp_path, server, "--lease-namespace", ns)) as gate:
-        yield gate
-        server.kubectl("delete", "gateways,httproutes", "--all", "-n", "default")
+def options(ns):
+    return ["--lease-namespace", ns]
 
 
 def events(server, ns):
@@ -96,27 +91,24 @@ def test_once(gate, server, ns):
     assert gate.metrics()["tidegate_events_failures_total"] == 0
 
 
-def test_one_replica_tells(gate, server, ns, tmp_path):
+def test_one_replica_tells(gate, second, server, ns):
     """The one that leads; the next one finds what has been told."""
     server.apply(bad_route(ns))
     start(gate, server, ns)
     first = event(server, ns, "bad", "BackendNotFound")
-    other = tmp_path / "other"
-    other.mkdir()
-    with contextlib.closing(KubeGate(other, server, "--lease-namespace", ns)) as next_gate:
-        next_gate.start()
-        server.apply(bad_route(ns, "more"))
-        event(server, ns, "more", "BackendNotFound")
-        time.sleep(2)
-        assert created(next_gate) == 0 and created(gate) == 2
-        gate.stop()
-        eventually(lambda: next_gate.status()["leader"]["here"])
-        server.apply(bad_route(ns, "later"))
-        event(server, ns, "later", "BackendNotFound")
-        assert created(next_gate) == 1
-        assert len(events(server, ns)) == 3
-        again = event(server, ns, "bad", "BackendNotFound")
-        assert again["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
+    second.start()
+    server.apply(bad_route(ns, "more"))
+    event(server, ns, "more", "BackendNotFound")
+    time.sleep(2)
+    assert created(second) == 0 and created(gate) == 2
+    gate.stop()
+    eventually(lambda: second.status()["leader"]["here"])
+    server.apply(bad_route(ns, "later"))
+    event(server, ns, "later", "BackendNotFound")
+    assert created(second) == 1
+    assert len(events(server, ns)) == 3
+    again = event(server, ns, "bad", "BackendNotFound")
+    assert again["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
 
 
 def test_over_and_back(gate, server, ns):
@@ -163,7 +155,7 @@ def test_haproxy_fails(gate, server, ns, tmp_path):
     assert event(server, ns, "gw", "HAProxyFailed")["note"]
 
 
-def test_without_rights(server, ns, tmp_path):
+def test_without_rights(gate, server, ns):
     """Everything else goes on, and it is said once."""
     name = "wordless"
     server.account(name, {"apiGroups": ["*"], "resources": ["*"],
@@ -172,13 +164,12 @@ def test_without_rights(server, ns, tmp_path):
                     "verbs": ["patch"]},
                    {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"],
                     "verbs": ["create"]})
-    with contextlib.closing(KubeGate(tmp_path, server, "--lease-namespace", ns)) as gate:
-        gate.log_in({"token": server.token(name)})
-        server.apply(*[bad_route(ns, "bad-%d" % i) for i in range(5)])
-        start(gate, server, ns)
-        eventually(lambda: gate.metrics()["tidegate_events_failures_total"] == 5)
-        said = [line for line in gate.log().splitlines() if "Events cannot be written" in line]
-        assert len(said) == 1 and "grant create" in said[0]
-        assert not events(server, ns)
-        eventually(lambda: json.loads(server.kubectl(
-            "get", "httproute", "bad-0", "-n", ns, "-o", "json")).get("status"))
+    gate.log_in({"token": server.token(name)})
+    server.apply(*[bad_route(ns, "bad-%d" % i) for i in range(5)])
+    start(gate, server, ns)
+    eventually(lambda: gate.metrics()["tidegate_events_failures_total"] == 5)
+    said = [line for line in gate.log().splitlines() if "Events cannot be written" in line]
+    assert len(said) == 1 and "grant create" in said[0]
+    assert not events(server, ns)
+    eventually(lambda: json.loads(server.kubectl(
+        "get", "httproute", "bad-0", "-n", ns, "-o", "json")).get("status"))

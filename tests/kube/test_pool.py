@@ -23,27 +23,8 @@ POOL = ["127.53.0.%d" % i for i in (1, 2, 3)]
 
 
 @pytest.fixture
-def options(request):
-    """Of every replica of one test."""
-    return ["--address-pool", "%s-%s" % (POOL[0], POOL[-1]),
-            "--lease-name", "p%d" % abs(hash(request.node.name))]
-
-
-@pytest.fixture
-def gate(server, tmp_path, options):
-    with contextlib.closing(KubeGate(tmp_path, server, *options)) as gate:
-        yield gate
-        gate.close()
-        server.kubectl("delete", "gateways,httproutes", "--all", "-n", "default")
-
-
-@pytest.fixture
-def second(server, tmp_path, options):
-    """Another replica, not started yet."""
-    base = tmp_path / "second"
-    base.mkdir()
-    with contextlib.closing(KubeGate(base, server, *options)) as gate:
-        yield gate
+def options(lease):
+    return ["--address-pool", "%s-%s" % (POOL[0], POOL[-1]), *lease]
 
 
 def gateway(gate, name, *asked):

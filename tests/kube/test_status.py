@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """Status of the objects: right, written once, by one replica, beside other writers."""
-import contextlib
 import json
 import os
 import signal
@@ -8,11 +7,8 @@ import socket
 import threading
 import time
 
-import pytest
-
 import manifests as m
 import tidegate
-from apiserver import KubeGate
 from tidegate import eventually
 
 OTHER = {"parentRef": {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "theirs"},
@@ -60,15 +56,6 @@ def programmed(server, name="gw", ns="default", status=None):
         assert status in (None, found["status"]), found
         return found
     return eventually(check)
-
-
-@pytest.fixture
-def gate(server, tmp_path, request):
-    """A Tidegate with a Lease of its own."""
-    with contextlib.closing(KubeGate(tmp_path, server, "--lease-name",
-                                     "t%d" % abs(hash(request.node.name)))) as gate:
-        yield gate
-        server.kubectl("delete", "gateways,httproutes", "--all", "-n", "default")
 
 
 def start(gate, server, *listeners):
@@ -218,34 +205,30 @@ def test_port_that_somebody_has(gate, server):
     assert "PortUnavailable" not in gate.ctl("findings")
 
 
-def test_two_replicas(gate, server, tmp_path):
+def test_two_replicas(gate, second, server):
     server.account("pair", {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]})
-    lease = gate.options[-1]
-    with contextlib.closing(KubeGate(tmp_path / "two", server, "--lease-name", lease)) as two:
-        server.apply(m.route("pair", [m.rule("a")]))
-        start(gate, server)
-        two.port = gate.port  # not reached; it only has to hold the same plan
-        two.start(ready=False)
-        eventually(lambda: two.status()["leader"]["identity"] ==
-                   gate.status()["leader"]["identity"])
-        assert not two.status()["leader"]["here"]
-        accepted(server, "pair")
-        assert two.metrics()["tidegate_status_writes_total"] == 0
-        # An orderly stop gives the lead away at once
-        gate.stop()
-        eventually(lambda: two.status()["leader"]["here"], timeout=6)
-        server.apply(m.route("pair", [m.rule("b")]))
-        accepted(server, "pair")
+    server.apply(m.route("pair", [m.rule("a")]))
+    start(gate, server)
+    second.port = gate.port  # not reached; it only has to hold the same plan
+    second.start(ready=False)
+    eventually(lambda: second.status()["leader"]["identity"] ==
+               gate.status()["leader"]["identity"])
+    assert not second.status()["leader"]["here"]
+    accepted(server, "pair")
+    assert second.metrics()["tidegate_status_writes_total"] == 0
+    # An orderly stop gives the lead away at once
+    gate.stop()
+    eventually(lambda: second.status()["leader"]["here"], timeout=6)
+    server.apply(m.route("pair", [m.rule("b")]))
+    accepted(server, "pair")
 
 
-def test_leader_killed(gate, server, tmp_path):
-    lease = gate.options[-1]
-    with contextlib.closing(KubeGate(tmp_path / "two", server, "--lease-name", lease)) as two:
-        start(gate, server)
-        two.start(ready=False)
-        eventually(lambda: two.status()["leader"]["identity"])
-        os.kill(gate.process.pid, signal.SIGKILL)
-        eventually(lambda: two.status()["leader"]["here"], timeout=25)
+def test_leader_killed(gate, second, server):
+    start(gate, server)
+    second.start(ready=False)
+    eventually(lambda: second.status()["leader"]["identity"])
+    os.kill(gate.process.pid, signal.SIGKILL)
+    eventually(lambda: second.status()["leader"]["here"], timeout=25)
 
 
 def test_lead_is_lost(gate, server):
