@@ -254,12 +254,18 @@ def test_containerd_restarted(release):
     running.verify()
 
 
-def test_haproxy_in_a_container_of_its_own(node):
-    """Of an image that is not ours, and of another version than ours has. It serves on while its
-    tidegate is started anew, and its successor is what the objects say."""
+@pytest.fixture
+def containers(node):
+    """HAProxy in its own, of an image that is not ours, and of another version than ours has."""
     node.load("3.4", "haproxy")
-    node.install(**QUICK, **{"haproxy.container.enabled": True,
-                             "haproxy.container.image": "tidegate.test/haproxy:3.4"})
+    return {"haproxy.container.enabled": True,
+            "haproxy.container.image": "tidegate.test/haproxy:3.4"}
+
+
+def test_haproxy_in_a_container_of_its_own(node, containers):
+    """It serves on while its tidegate is started anew, and its successor is what the objects
+    say."""
+    node.install(**QUICK, **containers)
     address = node.address()
     expect_pods(address)
     assert "HAProxy:  ready, version 3.4" in node.tidectl("status")
@@ -290,8 +296,10 @@ def test_haproxy_in_a_container_of_its_own(node):
     assert restarts(node.pods()[name], "haproxy") == restarts(pod, "haproxy") + 1
 
 
-def test_network_of_the_node(node):
-    node.install(**QUICK, hostNetwork=True, kind="DaemonSet")
+@pytest.mark.parametrize("haproxy", ["ours", "theirs"])
+def test_network_of_the_node(node, containers, haproxy):
+    node.install(**QUICK, hostNetwork=True, kind="DaemonSet",
+                 **(containers if haproxy == "theirs" else {}))
     expect_pods("198.18.0.1")
     first = set(node.pods())
     node.kubectl("-n", NAMESPACE, "rollout", "restart", "daemonset/" + NAME)

@@ -64,6 +64,12 @@ def route(name, rules=None, hostnames=(), parents=None, ns="default", created=No
     return result
 
 
+def both_ways(host):
+    """A route that HAProxy decides itself, to a, and one that it asks the agent for, to b."""
+    return route("both", [rule("a"), rule("b", matches=[match(
+        headers=[("x-v", "b.*", "RegularExpression")])])], hostnames=[host])
+
+
 def rule(*refs, matches=None, filters=None, timeouts=None, **extra):
     result = {"backendRefs": [ref(item) if isinstance(item, str) else item for item in refs]}
     if not refs:

@@ -282,8 +282,10 @@ def test_port_that_is_taken(gate):
         gate.write("after", m.route("after", [m.rule("c")], hostnames=["after.test"]))
         eventually(lambda: gate.get(host="after.test").origin == "c")
         eventually(lambda: str(port) in complaints(gate))
+        assert "PortUnavailable" in gate.ctl("findings")
     eventually(lambda: gate.get(port=port).origin == "a", timeout=60,
                what="the listener once its port is free")
+    assert "PortUnavailable" not in gate.ctl("findings")
 
 
 def test_port_that_is_taken_at_the_start(cold_gate):

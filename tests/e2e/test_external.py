@@ -68,8 +68,7 @@ class External(Tidegate):
 def cold(tmp_path, origins):
     with contextlib.closing(External(tmp_path)) as gate:
         gate.base_manifests(origins.values())
-        gate.write("r", m.route("r", [m.rule("a"), m.rule("b", matches=[m.match(
-            headers=[("x-v", "b.*", "RegularExpression")])])], hostnames=[HOST]))
+        gate.write("r", m.both_ways(HOST))
         yield gate
 
 
@@ -80,17 +79,6 @@ def gate(cold):
     cold.start()
     cold.settle()
     return cold
-
-
-def answers(gate):
-    """Both the native path and the agent's give the right origin."""
-    return (gate.get(host=HOST).origin == "a" and
-            gate.get(host=HOST, headers=[("X-V", "b")]).origin == "b")
-
-
-def edit_works(gate):
-    gate.apply("edit", m.route("edit", [m.rule("c")], hostnames=["edit.test"]))
-    return gate.get(host="edit.test").origin == "c"
 
 
 def not_ready(gate):
@@ -116,10 +104,34 @@ def test_order_of_the_start(cold, first):
         cold.start_haproxy()
     cold.start_agent()
     cold.wait_ready()
-    eventually(lambda: answers(cold))
-    assert edit_works(cold)
+    eventually(lambda: cold.answers_both(HOST))
+    assert cold.edit_works()
     assert cold.metric_sum("tidegate_reloads_total") == 0
     assert restarts(cold) == 0
+
+
+def test_reload_signal_while_it_waits(cold):
+    """SIGHUP before there is anything to tell."""
+    cold.start(ready=False)
+    eventually(lambda: "haproxy.version" in cold.log())
+    cold.process.send_signal(signal.SIGHUP)
+    cold.start_agent()
+    cold.start_haproxy()
+    cold.wait_ready()
+    assert cold.answers_both(HOST)
+    assert cold.metric_sum("tidegate_reloads_total") == 0
+
+
+def test_upgrade_in_place(gate):
+    """Of tidegate alone: what the others run goes on."""
+    worker = gate.worker_pid()
+    with Load(gate.port, HOST) as load:
+        gate.process.send_signal(signal.SIGUSR2)
+        eventually(lambda: gate.log().count("info ready: ") == 2)
+        assert gate.edit_works()
+    load.verify(at_least=20)
+    assert gate.worker_pid() == worker
+    assert gate.metric_sum("tidegate_reloads_total") == restarts(gate) == 0
 
 
 def test_new_listener(gate):
@@ -133,11 +145,11 @@ def test_new_listener(gate):
     load.verify(at_least=20)
     assert gate.worker_pid() != worker
     assert restarts(gate) == 0
-    assert edit_works(gate)
+    assert gate.edit_works()
     # And again, since the first one has cost us the connection to the master
     gate.write("most", m.gateway("most", m.listener("http", free_port())))
     eventually(lambda: gate.metric_sum("tidegate_reloads_total") == 2)
-    assert edit_works(gate)
+    assert gate.edit_works()
     assert restarts(gate) == 0
 
 
@@ -152,8 +164,8 @@ def test_haproxy_is_another_before_we_look(gate):
     eventually(lambda: restarts(gate) == 1)
     gate.wait_ready()
     assert gate.get(host="late.test").origin == "d"
-    assert answers(gate)
-    assert edit_works(gate)
+    assert gate.answers_both(HOST)
+    assert gate.edit_works()
 
 
 @pytest.mark.parametrize("how", ["worker", "master", "container", "reload"])
@@ -177,8 +189,8 @@ def test_haproxy_ends(gate, how):
     assert gate.get(host="late.test").origin == "c"
     assert restarts(gate) == 1
     assert gate.metric_sum("tidegate_frontends_blocked") == 0
-    eventually(lambda: answers(gate))
-    assert edit_works(gate)
+    eventually(lambda: gate.answers_both(HOST))
+    assert gate.edit_works()
 
 
 def test_haproxy_from_older_files(gate):
@@ -196,7 +208,7 @@ def test_haproxy_from_older_files(gate):
     gate.start_haproxy()
     gate.wait_ready()
     assert gate.get(port=port).status == 404
-    assert edit_works(gate)
+    assert gate.edit_works()
 
 
 def test_agent_restarted(gate):
@@ -206,7 +218,7 @@ def test_agent_restarted(gate):
     assert gate.get(host=HOST, headers=[("X-V", "b")]).status == 503
     eventually(lambda: gate.metric_sum("tidegate_agent_restarts_total") == 1)
     gate.start_agent()
-    eventually(lambda: answers(gate))
+    eventually(lambda: gate.answers_both(HOST))
     assert restarts(gate) == 0
 
 
@@ -245,7 +257,7 @@ def test_controller_restarted(gate, signum):
         gate.write("edit", m.route("edit", [m.rule("d")], hostnames=["edit.test"]))
         gate.start()
         eventually(lambda: gate.get(host="edit.test").origin == "d")
-        assert edit_works(gate)
+        assert gate.edit_works()
     load.verify(at_least=20)
     late.verify(at_least=20)
     assert gate.worker_pid() == worker
@@ -259,8 +271,8 @@ def test_all_but_the_files_are_new(gate):
     gate.end("haproxy", signal.SIGKILL)
     gate.start_haproxy()
     gate.start()
-    assert answers(gate)
-    assert edit_works(gate)
+    assert gate.answers_both(HOST)
+    assert gate.edit_works()
     assert gate.metric_sum("tidegate_reloads_total") == 0
 
 
@@ -282,8 +294,8 @@ def test_haproxy_of_another_version(gate, older):
     gate.start_haproxy(path=older)
     eventually(lambda: "version 2.6.99" in gate.ctl("status"))
     gate.wait_ready()
-    assert answers(gate)
-    assert edit_works(gate)
+    assert gate.answers_both(HOST)
+    assert gate.edit_works()
 
 
 def test_haproxy_is_told_to_end(gate):
@@ -291,7 +303,7 @@ def test_haproxy_is_told_to_end(gate):
     worker = gate.worker_pid()
     gate.process.terminate()
     assert gate.process.wait(PATIENCE_S) == 0
-    assert answers(gate)
+    assert gate.answers_both(HOST)
     answer = []
     asking = threading.Thread(target=lambda: answer.append(gate.get("/?sleep=1500", host=HOST)))
     asking.start()

@@ -21,20 +21,8 @@ HOST = "r.test"
 
 @pytest.fixture
 def served(gate):
-    gate.apply("r", m.route("r", [m.rule("a"), m.rule("b", matches=[m.match(
-        headers=[("x-v", "b")])])], hostnames=[HOST]))
+    gate.apply("r", m.both_ways(HOST))
     return gate
-
-
-def answers(gate):
-    """Both the native path and the agent's give the right origin."""
-    return (gate.get(host=HOST).origin == "a" and
-            gate.get(host=HOST, headers=[("X-V", "b")]).origin == "b")
-
-
-def edit_works(gate):
-    gate.apply("edit", m.route("edit", [m.rule("c")], hostnames=["edit.test"]))
-    return gate.get(host="edit.test").origin == "c"
 
 
 # ---- last-good ----
@@ -54,9 +42,9 @@ def test_last_good_plan_is_served_when_the_source_is_gone(served, how):
     served.kill_everything()
     lose(served, how)
     served.start(ready=False)
-    eventually(lambda: answers(served), what="last-good routes")
+    eventually(lambda: served.answers_both(HOST), what="last-good routes")
     time.sleep(1)
-    assert answers(served)
+    assert served.answers_both(HOST)
 
 
 def test_source_that_comes_back_is_followed_again(served):
@@ -64,10 +52,10 @@ def test_source_that_comes_back_is_followed_again(served):
     served.kill_everything()
     os.rename(served.dir, served.dir + ".away")
     served.start(ready=False)
-    eventually(lambda: answers(served), what="last-good routes")
+    eventually(lambda: served.answers_both(HOST), what="last-good routes")
     os.rename(served.dir + ".away", served.dir)
-    assert edit_works(served)
-    assert answers(served)
+    assert served.edit_works()
+    assert served.answers_both(HOST)
 
 
 def test_files_follow_the_memory(served):
@@ -153,7 +141,7 @@ def test_drift_is_repaired_and_counted(served, tamper):
     before = drift_count(served)
     tamper(served)
     # 5 s, and a little for a busy machine.
-    eventually(lambda: answers(served), timeout=8, interval=0.1)
+    eventually(lambda: served.answers_both(HOST), timeout=8, interval=0.1)
     eventually(lambda: drift_count(served) > before, timeout=3)
     eventually(lambda: "repair" in served.ctl("timeline"), timeout=3)
 
@@ -216,7 +204,7 @@ def test_drain_of_an_operator_is_not_drift(served):
     eventually(lambda: "maint" in served.ctl("backends").lower())
     assert is_drained()
     served.ctl("drain", name, "--ready")
-    eventually(lambda: answers(served), timeout=5)
+    eventually(lambda: served.answers_both(HOST), timeout=5)
     assert "drain" not in served.ctl("status")
 
 
@@ -227,9 +215,9 @@ def test_what_dies_is_started_again(served, whom):
     pid = getattr(served, whom + "_pid")()
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: not alive(pid))
-    eventually(lambda: answers(served), what="%s back" % whom)
+    eventually(lambda: served.answers_both(HOST), what="%s back" % whom)
     eventually(lambda: getattr(served, whom + "_pid")() != pid)
-    assert edit_works(served)
+    assert served.edit_works()
     assert served.process.poll() is None
 
 
@@ -242,7 +230,7 @@ def test_dead_agent_fails_closed(served):
         answer = served.get(host=HOST, headers=[("X-V", "b")])
         seen.add(answer.origin or answer.status)
     assert seen <= {"b", 503}
-    eventually(lambda: answers(served))
+    eventually(lambda: served.answers_both(HOST))
 
 
 def test_controller_that_dies_is_no_news_for_traffic(served):
@@ -252,7 +240,7 @@ def test_controller_that_dies_is_no_news_for_traffic(served):
         served.process.wait()
         time.sleep(1)
         served.start()
-        assert edit_works(served)
+        assert served.edit_works()
     load.verify()
     assert served.worker_pid() == worker
 
@@ -277,7 +265,7 @@ def test_run_directory_that_was_given_to_another_group(served):
         os.chown(os.path.join(served.run_dir, name), 0, 0)
     served.start()
     time.sleep(3)  # HAProxy looks for the agent again
-    assert answers(served)
+    assert served.answers_both(HOST)
     assert served.agent_pid() == agent
 
 
@@ -287,7 +275,7 @@ def test_upgrade_in_place(served):
         served.process.send_signal(signal.SIGUSR2)
         time.sleep(1)
         served.wait_ready()
-        assert edit_works(served)
+        assert served.edit_works()
     load.verify()
     assert served.worker_pid() == worker
     assert served.process.poll() is None
@@ -336,7 +324,7 @@ def test_last_good_survives_an_orderly_stop(served):
     served.stop()
     shutil.rmtree(served.dir)
     served.start(ready=False)
-    eventually(lambda: answers(served), what="last-good routes")
+    eventually(lambda: served.answers_both(HOST), what="last-good routes")
 
 
 def test_second_controller_on_a_run_directory_is_refused(served):
@@ -346,7 +334,7 @@ def test_second_controller_on_a_run_directory_is_refused(served):
                           universal_newlines=True)
     assert done.returncode != 0
     assert "another tidegate runs in " + served.run_dir in done.stdout
-    assert answers(served)
+    assert served.answers_both(HOST)
 
 
 def test_lock_that_is_still_held_after_a_kill(served):
@@ -358,4 +346,4 @@ def test_lock_that_is_still_held_after_a_kill(served):
         served.start(ready=False)
         time.sleep(0.7)
     served.wait_ready()
-    assert answers(served)
+    assert served.answers_both(HOST)

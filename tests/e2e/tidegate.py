@@ -268,6 +268,15 @@ class Tidegate:
     def get(self, target="/", host="localhost", **options):
         return clients.request(options.pop("port", self.port), target, host, **options)
 
+    def answers_both(self, host):
+        """As manifests.both_ways() of that host wants it."""
+        return (self.get(host=host).origin == "a" and
+                self.get(host=host, headers=[("X-V", "b")]).origin == "b")
+
+    def edit_works(self):
+        self.apply("edit", m.route("edit", [m.rule("c")], hostnames=["edit.test"]))
+        return self.get(host="edit.test").origin == "c"
+
     def control(self, path):
         connection = UnixConnection(os.path.join(self.run_dir, "control.sock"))
         try:
