@@ -32,5 +32,5 @@ size_t texts_find(const struct texts *texts, struct str key);
 /* The same for those who come with one key after another: `near` is looked at first. */
 size_t texts_find_near(const struct texts *texts, struct str key, size_t near);
 
-/* So is the place of the line with that key; texts_count(): none. */
+/* The place of the line with that key, texts_count(): none; `near` is looked at first. */
 size_t texts_at(const struct texts *texts, struct str key, size_t near);
