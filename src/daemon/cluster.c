@@ -11,8 +11,8 @@
 #include "daemon/problems.h"
 #include "resolve/pool.h"
 #include "source/json.h"
-#include "status/leader.h"
-#include "status/owner.h"
+#include "publish/leader.h"
+#include "publish/owner.h"
 #include "status/status.h"
 
 enum { IDENTITY_BYTES = 160, NAMESPACE_BYTES = 64, VERSION_BYTES = 64, DEFINITION_BYTES = 4 << 20,

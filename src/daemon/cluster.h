@@ -6,9 +6,9 @@
 #include "base/error.h"
 #include "model/finding.h"
 #include "source/kube_client.h"
-#include "status/events.h"
-#include "status/provision.h"
-#include "status/publish.h"
+#include "publish/events.h"
+#include "publish/provision.h"
+#include "publish/publish.h"
 
 struct app;
 struct cluster;

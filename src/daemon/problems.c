@@ -3,7 +3,7 @@
 
 #include "base/sb.h"
 #include "daemon/app.h"
-#include "status/events.h"
+#include "publish/events.h"
 
 enum { NOTE_BYTES = 2048 };
 

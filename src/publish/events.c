@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "status/events.h"
+#include "publish/events.h"
 
 #include <bsd/sys/queue.h>
 #include <ev.h>

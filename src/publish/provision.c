@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "status/provision.h"
+#include "publish/provision.h"
 
 #include <ev.h>
 #include <time.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "status/owner.h"
+#include "publish/owner.h"
 
 #include <ev.h>
 

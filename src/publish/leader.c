@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "status/leader.h"
+#include "publish/leader.h"
 
 #include <bsd/stdlib.h>
 #include <ev.h>
