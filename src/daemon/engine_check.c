@@ -165,6 +165,9 @@ static void finish(struct engine *engine, const struct error *err)
 static void on_repaired(struct engine *engine)
 {
 	engine->stats.drift_repaired += engine->check->readback.found;
+	/* Requests may have been sent to what is leaving until just now. */
+	int64_t now_ms = engine_now_ms();
+	state_postpone(engine->state, now_ms + RECORD_GRACE_MS, now_ms + SERVER_GRACE_MS);
 	if (engine->failures > 0) {
 		finish(engine, &engine->last_failure);
 		return;

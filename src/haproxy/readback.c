@@ -57,6 +57,15 @@ static void learn_place(struct readback *rb, struct str backend, bool listed)
 	}
 }
 
+/* A spare taken, by a command that never arrived, for one that answers without it: whoever
+ * listed the backends then was another HAProxy. */
+static void give_back_spare(struct readback *rb, struct str backend)
+{
+	const struct place *place = state_find_place(rb->state, backend);
+	if (place && place->kind == PLACE_SPARE)
+		state_drop_place(rb->state, backend);
+}
+
 static const struct str spare_map = STR_INIT("spare.map");
 
 /* A spare that was taken by a command which never arrived. */
@@ -129,6 +138,10 @@ bool readback_backends(struct readback *rb, struct str backends, struct str spar
 	for (size_t i = 0; ok && i < entry_count; i++) {
 		learn_spare(rb, &entries[i]);
 		map_put(lent, entries[i].key, lent);
+	}
+	for (size_t i = 0; ok && i < texts_count(wanted); i++) {
+		if (listed[i] && !map_get(lent, texts_key(wanted, i)))
+			give_back_spare(rb, texts_key(wanted, i));
 	}
 	if (ok)
 		compare_spare_any(rb, map_get(lent, STR(SPARE_ANY)));

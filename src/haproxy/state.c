@@ -357,7 +357,7 @@ bool state_frontend_served(const struct state *state, struct str frontend)
 	       !map_get(state->blocked, frontend);
 }
 
-/* ---- map entries that are about to go ---- */
+/* ---- what is about to go ---- */
 
 static char *leaving_key(struct str file, struct str key, size_t *ret_n)
 {
@@ -399,4 +399,18 @@ bool state_is_leaving(const struct state *state, struct str file, struct str key
 	bool leaving = map_get(state->leaving, (struct str){ text, n }) != NULL;
 	free(text);
 	return leaving;
+}
+
+void state_postpone(struct state *state, int64_t record_due_ms, int64_t server_due_ms)
+{
+	struct map_entry *at;
+	for (at = map_first(state->leaving); at; at = map_next(at)) {
+		int64_t *due = map_value(at);
+		*due = *due < record_due_ms ? record_due_ms : *due;
+	}
+	for (at = map_first(state->slots); at; at = map_next(at)) {
+		struct slot *slot = map_value(at);
+		if (slot->leaving && !slot->maint && slot->due_ms < server_due_ms)
+			slot->due_ms = server_due_ms;
+	}
 }

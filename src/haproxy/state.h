@@ -127,12 +127,14 @@ bool frontend_parse(struct str value, struct frontend_value *ret_frontend);
 bool state_frontend_is_https(const struct state *state, struct str frontend);
 bool state_frontend_served(const struct state *state, struct str frontend);
 
-/* ---- map entries that are about to go ---- */
+/* ---- what is about to go ---- */
 
 void state_leave(struct state *state, struct str file, struct str key, int64_t due_ms);
 /* True when it was leaving; it is not any more. */
 bool state_stay(struct state *state, struct str file, struct str key);
 bool state_is_leaving(const struct state *state, struct str file, struct str key);
+/* Nothing that is leaving, a server that still takes requests included, goes before that. */
+void state_postpone(struct state *state, int64_t record_due_ms, int64_t server_due_ms);
 
 /* ---- image: the map files ---- */
 

@@ -170,12 +170,38 @@ static void leaving(void **state)
 	state_free(s);
 }
 
+/* Until later, never until earlier; one in maint takes no requests, and waits for none. */
+static void postponed(void **state)
+{
+	(void)state;
+	struct state *s = world_state("2.6.12", "/run/tg", "");
+	static const struct slot before[] = {
+		{ .leaving = true, .due_ms = 5 },
+		{ .leaving = true, .due_ms = 90 },
+		{ .leaving = true, .maint = true, .due_ms = 5 },
+		{ .due_ms = 0 },
+	};
+	static const int64_t after[] = { 20, 90, 5, 0 };
+	static const char *const keys[] = { "b/0", "b/1", "b/2", "b/3" };
+	for (size_t i = 0; i < 4; i++)
+		*state_slot(s, str_of(keys[i])) = before[i];
+	state_leave(s, STR("rules.map"), STR("@a"), 5);
+	state_leave(s, STR("rules.map"), STR("@b"), 50);
+	state_postpone(s, 30, 20);
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(state_find_slot(s, str_of(keys[i]))->due_ms, after[i]);
+	assert_int_equal(*(int64_t *)map_get(s->leaving, STR("rules.map @a")), 30);
+	assert_int_equal(*(int64_t *)map_get(s->leaving, STR("rules.map @b")), 50);
+	state_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(files),  cmocka_unit_test(header_blobs),
 		cmocka_unit_test(spares), cmocka_unit_test(long_header),
 		cmocka_unit_test(values), cmocka_unit_test(leaving),
+		cmocka_unit_test(postponed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -222,6 +222,18 @@ static void backends(void **state)
 		      "add map /run/tg/maps/spare.map default.a.80 spare-3\n");
 	end(&f);
 
+	/* One taken while another HAProxy answered, for a backend that ours has. */
+	begin(&f, "2.6.12");
+	state_set_spares(f.rb.state, 4);
+	state_drop_place(f.rb.state, STR("default.a.80"));
+	state_set_place(f.rb.state, STR("default.a.80"), PLACE_SPARE, 3);
+	assert_true(readback_backends(&f.rb, STR("# name\nspare-3\ndefault.a.80\n\n"), STR("\n"),
+				      &err));
+	expect(&f, 0, "");
+	assert_int_equal(state_find_place(f.rb.state, STR("default.a.80"))->kind, PLACE_STATIC);
+	assert_int_equal(state_spares_used(f.rb.state), 0);
+	end(&f);
+
 	/* "any" without one. */
 	begin(&f, "2.6.12");
 	state_set_spares(f.rb.state, 4);
