@@ -278,7 +278,9 @@ def test_values_of_the_user_win():
     assert spec["securityContext"]["fsGroup"] == 65532
     assert container["readinessProbe"]["periodSeconds"] == 9
     assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
-    assert "livenessProbe" not in container and "startupProbe" in container
+    assert "livenessProbe" not in container and "startupProbe" not in container
+    (container,) = pod({"startupProbe": {"enabled": True}})["containers"]
+    assert container["startupProbe"]["httpGet"]["path"] == "/healthz"
     assert spec["topologySpreadConstraints"] == []
 
 

@@ -185,7 +185,6 @@ ports:
 {{- if not .Values.haproxy.container.enabled }}
 {{- include "tidegate.listenerPorts" . }}
 {{- end }}
-{{- /* It serves from the last-good plan or has read everything; at 10,000 routes that takes seconds. */}}
 {{- include "tidegate.probe" (list . "startupProbe" (merge (dict "periodSeconds" 1 "failureThreshold" 120) $health)) }}
 {{- include "tidegate.probe" (list . "livenessProbe" (merge (dict "periodSeconds" 10 "timeoutSeconds" 5 "failureThreshold" 6) $health)) }}
 {{- include "tidegate.probe" (list . "readinessProbe" (merge (dict "periodSeconds" 1 "timeoutSeconds" 2) $ready)) }}
