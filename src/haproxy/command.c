@@ -357,6 +357,11 @@ void command_cert_del(struct commands *commands, struct str path)
 	command_chain(commands, words(commands, "del ssl cert", path, STR_NONE, STR_NONE));
 }
 
+void command_cert_abort(struct commands *commands, struct str path)
+{
+	command_chain(commands, words(commands, "abort ssl cert", path, STR_NONE, STR_NONE));
+}
+
 bool command_crt_list_add(struct commands *commands, struct str list, struct str path,
 			  struct str filters)
 {

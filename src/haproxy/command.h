@@ -63,6 +63,7 @@ void command_server_state(struct commands *commands, const struct state *state, 
 void command_cert_new(struct commands *commands, struct str path, struct str pem);
 void command_cert_set(struct commands *commands, struct str path, struct str pem);
 void command_cert_del(struct commands *commands, struct str path);
+void command_cert_abort(struct commands *commands, struct str path);
 /* False, and nothing is sent, when the line is too long for a command: a reload reads it. */
 bool command_crt_list_add(struct commands *commands, struct str list, struct str path,
 			  struct str filters);

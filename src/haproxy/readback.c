@@ -28,6 +28,11 @@ static struct commands *removals(struct readback *rb)
 	return rb->removals ? rb->removals : rb->commands;
 }
 
+static struct commands *lends(struct readback *rb)
+{
+	return rb->lends ? rb->lends : rb->commands;
+}
+
 /* ---- backends ---- */
 
 static void learn_spare(struct readback *rb, const struct image_entry *entry)
@@ -57,13 +62,26 @@ static void learn_place(struct readback *rb, struct str backend, bool listed)
 	}
 }
 
-/* A spare taken, by a command that never arrived, for one that answers without it: whoever
- * listed the backends then was another HAProxy. */
-static void give_back_spare(struct readback *rb, struct str backend)
+/* A spare taken by a command that never arrived, for one that answers without it or although it
+ * is another's: whoever listed the backends then was another HAProxy. */
+static void give_back_spares(struct readback *rb, struct arena *arena, const bool *listed,
+			     struct image_entry *entries, size_t entry_count)
 {
-	const struct place *place = state_find_place(rb->state, backend);
-	if (place && place->kind == PLACE_SPARE)
-		state_drop_place(rb->state, backend);
+	const struct texts *wanted = rb->state->tables[PLAN_BACKEND];
+	struct map *lent = map_new();
+	for (size_t i = 0; i < entry_count; i++)
+		map_put(lent, entries[i].value, &entries[i]);
+	for (size_t i = 0; i < texts_count(wanted); i++) {
+		struct str backend = texts_key(wanted, i);
+		const struct place *place = state_find_place(rb->state, backend);
+		if (!place || place->kind != PLACE_SPARE)
+			continue;
+		const struct image_entry *entry =
+			map_get(lent, state_live_name(rb->state, arena, backend));
+		if (entry ? !str_eq(entry->key, backend) : listed[i])
+			state_drop_place(rb->state, backend);
+	}
+	map_free(lent, NULL);
 }
 
 static const struct str spare_map = STR_INIT("spare.map");
@@ -74,7 +92,7 @@ static void repair_spare(struct readback *rb, struct str key, struct str value)
 	found(rb, "map " STR_FMT " " STR_FMT ": HAProxy has nothing, plan has " STR_FMT,
 	      STR_ARG(spare_map), STR_ARG(key), STR_ARG(value));
 	if (rb->commands)
-		command_map_add(rb->commands, rb->state, spare_map, key, value);
+		command_map_add(lends(rb), rb->state, spare_map, key, value);
 }
 
 /* Whether spare.map says that any spare is used, as it is. */
@@ -95,7 +113,8 @@ static void repair_place(struct readback *rb, struct str backend)
 {
 	if (state_find_place(rb->state, backend) || !rb->commands)
 		return;
-	if (!command_backend_add(rb->commands, rb->state, backend))
+	if (!command_backend_add(rb->state->caps.add_backend ? rb->commands : lends(rb), rb->state,
+				 backend))
 		rb->need_reload = true;
 }
 
@@ -139,12 +158,10 @@ bool readback_backends(struct readback *rb, struct str backends, struct str spar
 		learn_spare(rb, &entries[i]);
 		map_put(lent, entries[i].key, lent);
 	}
-	for (size_t i = 0; ok && i < texts_count(wanted); i++) {
-		if (listed[i] && !map_get(lent, texts_key(wanted, i)))
-			give_back_spare(rb, texts_key(wanted, i));
-	}
-	if (ok)
+	if (ok) {
+		give_back_spares(rb, arena, listed, entries, entry_count);
 		compare_spare_any(rb, map_get(lent, STR(SPARE_ANY)));
+	}
 	for (size_t i = 0; ok && i < texts_count(wanted); i++) {
 		struct str backend = texts_key(wanted, i);
 		const struct place *place = state_find_place(rb->state, backend);
@@ -189,6 +206,11 @@ static void compare_server(struct readback *rb, struct str key, const struct ser
 		      STR_ARG(key), live->admin, admin);
 	if (!rb->commands || !(address || wrong_state || want->weight != live->weight))
 		return;
+	/* Before its weight: a drained one never takes requests in between. */
+	if (wrong_state && admin == ADMIN_DRAIN) {
+		command_server_state(rb->commands, rb->state, key, "ready");
+		command_server_state(rb->commands, rb->state, key, "drain");
+	}
 	char old[400];
 	snprintf(old, sizeof(old), STR_FMT ":%u %u", STR_ARG(address ? STR("?") : want->address),
 		 (unsigned)want->port, live->weight);
@@ -197,13 +219,9 @@ static void compare_server(struct readback *rb, struct str key, const struct ser
 		command_server_set(rb->commands, rb->state, key, value, STR_NONE);
 	else if (want->weight != live->weight)
 		command_server_set(rb->commands, rb->state, key, value, str_of(old));
-	if (wrong_state && admin == ADMIN_DRAIN)
-		command_server_state(rb->commands, rb->state, key, "ready");
-	if (wrong_state)
+	if (wrong_state && admin != ADMIN_DRAIN)
 		command_server_state(rb->commands, rb->state, key,
-				     admin == ADMIN_MAINT ? "maint" :
-				     admin == ADMIN_DRAIN ? "drain" :
-							    "ready");
+				     admin == ADMIN_MAINT ? "maint" : "ready");
 }
 
 /* A server the plan does not have: to maint, and deleted later. One whose backend is not in
@@ -211,6 +229,8 @@ static void compare_server(struct readback *rb, struct str key, const struct ser
 static void extra_server(struct readback *rb, struct str key, const struct live_server *live)
 {
 	struct slot *slot = state_find_slot(rb->state, key);
+	if (slot)
+		slot->listed = true;
 	if (slot && slot->leaving && (!slot->maint || (live->admin & ADMIN_MAINT)))
 		return;
 	found(rb, "server " STR_FMT ": not in the plan", STR_ARG(key));
@@ -219,11 +239,11 @@ static void extra_server(struct readback *rb, struct str key, const struct live_
 	slot = state_slot(rb->state, key);
 	slot->id = live->id;
 	slot->due_ms = rb->server_due_ms;
-	slot->leaving = true;
+	slot->leaving = slot->listed = true;
 	slot->maint = (live->admin & ADMIN_MAINT) != 0;
 	struct str backend, server;
 	server_key_split(key, &backend, &server);
-	if (state_get(rb->state, PLAN_BACKEND, backend).p)
+	if (!slot->maint && state_get(rb->state, PLAN_BACKEND, backend).p)
 		command_server_maint(removals(rb), rb->state, key);
 }
 
@@ -293,7 +313,20 @@ static void compare_live_server(struct walk *walk, const struct live_server *liv
 		slot = state_slot(rb->state, key);
 	slot->id = live->id;
 	slot->leaving = slot->maint = false;
+	slot->listed = true;
 	compare_server(rb, key, &want, live);
+}
+
+/* What waited for its deletion, and is not there: nothing to delete, nothing to bring back. */
+static void forget_gone_servers(struct readback *rb)
+{
+	struct map_entry *at = map_first(rb->state->slots), *next;
+	for (; at; at = next) {
+		next = map_next(at);
+		const struct slot *slot = map_value(at);
+		if (slot->leaving && !slot->listed)
+			state_drop_slot(rb->state, map_key(at));
+	}
 }
 
 bool readback_servers(struct readback *rb, struct str reply, struct error *err)
@@ -305,8 +338,12 @@ bool readback_servers(struct readback *rb, struct str reply, struct error *err)
 	const struct texts *wanted = rb->state->tables[PLAN_SERVER];
 	struct walk walk = { .rb = rb, .arena = arena };
 	walk.seen = arena_array(arena, texts_count(wanted), sizeof(*walk.seen));
+	for (struct map_entry *at = map_first(rb->state->slots); at; at = map_next(at))
+		((struct slot *)map_value(at))->listed = false;
 	for (size_t i = 0; ok && i < count; i++)
 		compare_live_server(&walk, &servers[i]);
+	if (ok && rb->commands)
+		forget_gone_servers(rb);
 	for (size_t i = 0; ok && i < texts_count(wanted); i++) {
 		struct server_value want;
 		struct str value = texts_value(wanted, i);
@@ -323,8 +360,6 @@ static void map_missing(struct readback *rb, struct str file, const struct image
 {
 	found(rb, "map " STR_FMT " " STR_FMT ": HAProxy has nothing, plan has " STR_FMT,
 	      STR_ARG(file), STR_ARG(want->key), STR_ARG(want->value));
-	if (rb->commands)
-		command_map_add(rb->commands, rb->state, file, want->key, want->value);
 }
 
 static void map_extra(struct readback *rb, struct str file, const struct image_entry *live)
@@ -341,25 +376,53 @@ static void map_extra(struct readback *rb, struct str file, const struct image_e
 		command_map_del(removals(rb), rb->state, file, live->key);
 }
 
-/* live[0, copies) have one key: the wanted one. */
-static void map_both(struct readback *rb, struct str file, const struct image_entry *want,
+/* live[0, copies) have one key: the wanted one. False: to be repaired. */
+static bool map_both(struct readback *rb, struct str file, const struct image_entry *want,
 		     const struct image_entry *live, size_t copies)
 {
-	bool same = true;
-	for (size_t i = 0; i < copies; i++)
-		same = same && str_eq(live[i].value, want->value);
-	if (same && copies == 1)
-		return;
+	bool same = copies == 1 && str_eq(live->value, want->value);
+	if (same)
+		return true;
 	found(rb, "map " STR_FMT " " STR_FMT ": HAProxy has " STR_FMT "%s, plan has " STR_FMT,
 	      STR_ARG(file), STR_ARG(want->key), STR_ARG(live->value),
 	      copies > 1 ? " and more" : "", STR_ARG(want->value));
-	if (!rb->commands)
+	return false;
+}
+
+/* An entry of which HAProxy has so many, all or one of them wrong. */
+struct mending {
+	const struct image_entry *want;
+	size_t copies;
+};
+
+static void mend(struct readback *rb, struct str file, const struct mending *mending)
+{
+	struct str key = mending->want->key, value = mending->want->value;
+	if (mending->copies == 1) {
+		command_map_set(rb->commands, rb->state, file, key, value);
 		return;
-	if (copies == 1) {
-		command_map_set(rb->commands, rb->state, file, want->key, want->value);
-	} else {
-		command_map_del(rb->commands, rb->state, file, want->key);
-		command_map_add(rb->commands, rb->state, file, want->key, want->value);
+	}
+	if (mending->copies > 1)
+		command_map_del(rb->commands, rb->state, file, key);
+	command_map_add(rb->commands, rb->state, file, key, value);
+}
+
+static int entry_cmp(const void *key, const void *entry)
+{
+	return str_cmp(*(const struct str *)key, ((const struct image_entry *)entry)->key);
+}
+
+/* What waited for its deletion, and is not there: it would be missed when it comes back. */
+static void forget_gone_entries(struct readback *rb, struct str file,
+				const struct image_entry *live, size_t count)
+{
+	struct map_entry *at = map_first(rb->state->leaving), *next;
+	for (; at; at = next) {
+		next = map_next(at);
+		struct str key = map_key(at);
+		if (str_eq(str_cut(&key, ' '), file) &&
+		    (count == 0 || !bsearch(&key, live, count, sizeof(*live), entry_cmp)))
+			state_stay(rb->state, file, key);
 	}
 }
 
@@ -370,12 +433,14 @@ bool readback_map(struct readback *rb, const struct image_map *want, struct str 
 	struct image_entry *live = NULL;
 	size_t live_count = 0;
 	bool ok = reply_map(arena, reply, &live, &live_count, err);
-	size_t w = 0, l = 0;
+	struct mending *mendings = arena_array(arena, want->count + 1, sizeof(*mendings));
+	size_t w = 0, l = 0, mending_count = 0;
 	while (ok && (w < want->count || l < live_count)) {
 		int order = w == want->count  ? 1 :
 			    l == live_count ? -1 :
 						str_cmp(want->entries[w].key, live[l].key);
 		if (order < 0) {
+			mendings[mending_count++] = (struct mending){ &want->entries[w], 0 };
 			map_missing(rb, want->file, &want->entries[w++]);
 		} else if (order > 0) {
 			map_extra(rb, want->file, &live[l++]);
@@ -384,10 +449,19 @@ bool readback_map(struct readback *rb, const struct image_map *want, struct str 
 			while (l + copies < live_count &&
 			       str_eq(live[l + copies].key, live[l].key))
 				copies++;
-			map_both(rb, want->file, &want->entries[w++], &live[l], copies);
+			if (!map_both(rb, want->file, &want->entries[w], &live[l], copies))
+				mendings[mending_count++] =
+					(struct mending){ &want->entries[w], copies };
+			w++;
 			l += copies;
 		}
 	}
+	/* The longer key first, as in plan_diff(): what a shorter one would take instead of it,
+	 * or point at. */
+	while (rb->commands && mending_count > 0)
+		mend(rb, want->file, &mendings[--mending_count]);
+	if (ok && rb->commands)
+		forget_gone_entries(rb, want->file, live, live_count);
 	arena_free(arena);
 	return ok;
 }
@@ -453,6 +527,13 @@ void readback_cert(struct readback *rb, struct str path, struct str pem, bool pr
 		if (rb->commands)
 			command_cert_set(rb->commands, path, pem);
 	}
+}
+
+void readback_transaction(struct readback *rb, struct str path)
+{
+	found(rb, "certificate " STR_FMT ": HAProxy has an open transaction", STR_ARG(path));
+	if (rb->commands)
+		command_cert_abort(rb->commands, path);
 }
 
 static struct str first_word(struct str line)

@@ -14,6 +14,8 @@ struct readback {
 	/* What takes something away, to be sent after the repairs: first everything points
 	 * elsewhere. NULL: among the commands. */
 	struct commands *removals;
+	/* What lends spares to backends, to be sent after their servers. NULL: likewise. */
+	struct commands *lends;
 	int64_t record_due_ms; /* until when an unknown record stays: requests may be on it */
 	size_t found;
 	bool need_reload; /* something only a reload repairs: no spare, a missing map */
@@ -35,6 +37,8 @@ void readback_counts(struct readback *readback, const struct image *image, struc
 /* A certificate: `present` from `show ssl cert`, fingerprint of `show ssl cert FILE`. */
 void readback_cert(struct readback *readback, struct str path, struct str pem, bool present,
 		   struct str fingerprint);
+/* One that nobody has committed; while it is open, no other certificate can be changed. */
+void readback_transaction(struct readback *readback, struct str path);
 /* `show ssl crt-list -n FILE` of a frontend. */
 void readback_crt_list(struct readback *readback, struct str frontend, struct str reply);
 

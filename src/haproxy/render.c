@@ -331,10 +331,12 @@ static void server_line(struct render *r, const struct template_fill *fill, stru
 	if (!server_parse(texts_value(servers, i), &server))
 		return;
 	const struct slot *slot = state_next_slot(r->state, key, &r->slot);
+	/* Until it is told: no word of the configuration drains. */
+	bool drained = str_is(state_map_str(r->state->overrides, key), "drain");
 	const struct template_value values[] = {
 		{ "SERVER", name },
 		{ "ADDRESS", server.endpoint },
-		{ "WEIGHT", number(r->arena, (unsigned)server.weight) },
+		{ "WEIGHT", number(r->arena, drained ? 0 : (unsigned)server.weight) },
 		{ "ID", number(r->arena, slot ? slot->id : 1) },
 		{ "OPTIONS", server_options(r, key) },
 		{ 0 },

@@ -26,7 +26,7 @@ bool reply_ok(struct str reply, struct error *err)
 {
 	/* Every command is answered with a line end at least. */
 	if (reply.n == 0)
-		return error_set(err, ERR_REFUSED, "HAProxy hung up without an answer");
+		return error_set(err, ERR_PROTO, "HAProxy hung up without an answer");
 	while (reply.n > 0) {
 		struct str line = str_trim(str_cut(&reply, '\n'));
 		/* "...." is a progress mark of long commands. */

@@ -200,11 +200,23 @@ void state_set_place(struct state *state, struct str backend, enum place_kind ki
 	free(map_put(state->places, backend, place));
 }
 
+/* p NULL: nobody's. */
+static struct str backend_in_spare(const struct state *state, uint64_t spare)
+{
+	struct map_entry *entry = map_first(state->places);
+	for (; entry; entry = map_next(entry)) {
+		const struct place *place = map_value(entry);
+		if (place->kind == PLACE_SPARE && place->spare == spare)
+			return map_key(entry);
+	}
+	return STR_NONE;
+}
+
 void state_drop_place(struct state *state, struct str backend)
 {
 	struct place *place = map_del(state->places, backend);
 	if (place && place->kind == PLACE_SPARE && place->spare < state->spare_count)
-		state->spare_used[place->spare] = false;
+		state->spare_used[place->spare] = backend_in_spare(state, place->spare).p != NULL;
 	free(place);
 }
 
@@ -278,13 +290,7 @@ struct str state_backend_of(const struct state *state, struct str live_name)
 	if (!str_starts(live_name, STR("spare-")) ||
 	    !str_u64(str_sub(live_name, 6, live_name.n), UINT32_MAX, &number))
 		return live_name;
-	struct map_entry *entry = map_first(state->places);
-	for (; entry; entry = map_next(entry)) {
-		const struct place *place = map_value(entry);
-		if (place->kind == PLACE_SPARE && place->spare == number)
-			return map_key(entry);
-	}
-	return STR_NONE;
+	return backend_in_spare(state, number);
 }
 
 bool state_take_spare(struct state *state, unsigned *ret_spare)

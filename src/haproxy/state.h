@@ -32,6 +32,7 @@ struct slot {
 	bool h2c;          /* what HAProxy speaks to it for as long as it is there */
 	bool leaving;      /* waiting for deletion */
 	bool maint;        /* and takes no requests any more */
+	bool listed;       /* by HAProxy, in the read-back under way */
 	int64_t due_ms;    /* when */
 };
 

@@ -71,8 +71,8 @@ static void maps(void **state)
 	begin(&f, "2.6.12");
 	compare_rules(&f, "0x1 @r/a/0 changed\n0x2 @r/x/0 extra\n\n");
 	expect(&f, 3,
-	       "set map /run/tg/maps/rules.map @r/a/0 one;"
-	       "add map /run/tg/maps/rules.map @r/b/0 two\n");
+	       "add map /run/tg/maps/rules.map @r/b/0 two;"
+	       "set map /run/tg/maps/rules.map @r/a/0 one\n");
 	/* A record that is too much stays until no request can be on it. */
 	assert_true(state_is_leaving(f.rb.state, STR("rules.map"), STR("@r/x/0")));
 	assert_non_null(strstr(f.differences.data,
@@ -86,6 +86,25 @@ static void maps(void **state)
 	expect(&f, 1,
 	       "del map /run/tg/maps/rules.map @r/b/0;"
 	       "add map /run/tg/maps/rules.map @r/b/0 two\n");
+	end(&f);
+
+	/* What a shorter key would take meanwhile, or point at, comes before it. */
+	begin(&f, "2.6.12");
+	texts_put(f.rb.state->tables[PLAN_RULE], STR("@r/a/0/1"), STR("three"));
+	compare_rules(&f, "0x1 @r/a/0 old\n0x2 @r/b/0 two\n\n");
+	expect(&f, 2,
+	       "add map /run/tg/maps/rules.map @r/a/0/1 three;"
+	       "set map /run/tg/maps/rules.map @r/a/0 one\n");
+	end(&f);
+
+	/* Thought to be waiting for its deletion, but not there: it can be added again. */
+	begin(&f, "2.6.12");
+	state_leave(f.rb.state, STR("rules.map"), STR("@r/x/0"), 0);
+	state_leave(f.rb.state, STR("splits.map"), STR("@r/x/0"), 0);
+	compare_rules(&f, "0x1 @r/b/0 two\n0x2 @r/a/0 one\n\n");
+	expect(&f, 0, "");
+	assert_false(state_is_leaving(f.rb.state, STR("rules.map"), STR("@r/x/0")));
+	assert_true(state_is_leaving(f.rb.state, STR("splits.map"), STR("@r/x/0")));
 	end(&f);
 
 	/* An answer that is none changes nothing. */
@@ -131,6 +150,8 @@ static void servers(void **state)
 		  "set server default.a.80/p state ready;set server default.a.80/p weight 3\n" },
 		{ "default.a.80 1 p 10.0.0.1 0 3 80\ndefault.a.80 7 q 10.0.0.1 0 3 80\n", 1,
 		  "set server default.a.80/q state maint\n" },
+		/* Deleted while it was listed, perhaps. */
+		{ "default.a.80 1 p 10.0.0.1 0 3 80\ndefault.a.80 7 q 10.0.0.1 1 3 80\n", 1, "" },
 		/* Gone: a new one with an id that was never used. */
 		{ "", 1,
 		  "add server default.a.80/p 10.0.0.1:80 weight 3 id 2;"
@@ -164,6 +185,8 @@ static void leaving_backend(void **state)
 	assert_int_equal(slot->due_ms, 77);
 	compare_servers(&f, live);
 	expect(&f, 1, "");
+	compare_servers(&f, "default.a.80 1 p 10.0.0.1 0 3 80\n");
+	assert_null(state_find_slot(f.rb.state, STR("default.b.80/q")));
 	end(&f);
 }
 
@@ -179,6 +202,15 @@ static void overrides(void **state)
 	compare_servers(&f, "default.a.80 1 p 10.0.0.1 1 3 80\n");
 	expect(&f, 1,
 	       "set server default.a.80/p state ready;set server default.a.80/p state drain\n");
+	end(&f);
+
+	/* After a reload: no request before it drains. */
+	begin(&f, "3.4.0");
+	state_put_str(f.rb.state->overrides, STR("default.a.80/p"), STR("drain"));
+	compare_servers(&f, "default.a.80 1 p 10.0.0.1 0 0 80\n");
+	expect(&f, 2,
+	       "set server default.a.80/p state ready;set server default.a.80/p state drain;"
+	       "set server default.a.80/p weight 3\n");
 	end(&f);
 }
 
@@ -232,6 +264,35 @@ static void backends(void **state)
 	expect(&f, 0, "");
 	assert_int_equal(state_find_place(f.rb.state, STR("default.a.80"))->kind, PLACE_STATIC);
 	assert_int_equal(state_spares_used(f.rb.state), 0);
+	end(&f);
+
+	/* One taken while another HAProxy answered, although ours has lent it to another. */
+	begin(&f, "2.6.12");
+	state_set_spares(f.rb.state, 4);
+	state_drop_place(f.rb.state, STR("default.a.80"));
+	state_set_place(f.rb.state, STR("default.a.80"), PLACE_SPARE, 2);
+	state_set_place(f.rb.state, STR("default.b.80"), PLACE_SPARE, 2);
+	assert_true(readback_backends(&f.rb, STR("# name\ndefault.a.80\nspare-2\n\n"),
+				      STR("0x1 any yes\n0x2 default.b.80 spare-2\n\n"), &err));
+	expect(&f, 0, "");
+	assert_int_equal(state_find_place(f.rb.state, STR("default.a.80"))->kind, PLACE_STATIC);
+	assert_int_equal(state_spares_used(f.rb.state), 1);
+	end(&f);
+
+	/* A spare is lent after its servers are there. */
+	begin(&f, "2.6.12");
+	state_set_spares(f.rb.state, 4);
+	state_drop_place(f.rb.state, STR("default.a.80"));
+	struct commands *lends = f.rb.lends = commands_new();
+	assert_true(readback_backends(&f.rb, STR("# name\nspare-0\n\n"), STR("\n"), &err));
+	compare_servers(&f, "");
+	expect(&f, 1,
+	       "add server spare-0/p 10.0.0.1:80 weight 3 id 2 pool-max-conn -1 "
+	       "pool-purge-delay 5s;set server spare-0/p state ready\n");
+	commands_append(f.rb.commands, lends);
+	assert_true(str_is(f.rb.commands->batches[1],
+			   "add map /run/tg/maps/spare.map any yes;"
+			   "add map /run/tg/maps/spare.map default.a.80 spare-0\n"));
 	end(&f);
 
 	/* "any" without one. */
@@ -396,8 +457,13 @@ static void certificates(void **state)
 		end(&f);
 	}
 
-	/* What is no certificate cannot be compared. */
 	struct fixture f;
+	begin(&f, "2.6.12");
+	readback_transaction(&f.rb, STR("/c/a.pem"));
+	expect(&f, 1, "abort ssl cert /c/a.pem\n");
+	end(&f);
+
+	/* What is no certificate cannot be compared. */
 	begin(&f, "2.6.12");
 	readback_cert(&f.rb, STR("/c/a.pem"), STR("garbage"), false, STR_NONE);
 	expect(&f, 0, "");

@@ -40,7 +40,6 @@ static void failures(void **state)
 		"Unknown command: 'bogus', but maybe one of the following ones is a better match:\n",
 		"unable to load certificate\n",
 		"Permission denied\n",
-		"",
 	};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		struct error err;
@@ -48,6 +47,9 @@ static void failures(void **state)
 			fail_msg("'%s' is no success", bad[i]);
 		assert_int_equal(err.code, ERR_REFUSED);
 	}
+	struct error err;
+	assert_false(reply_ok(STR(""), &err));
+	assert_int_equal(err.code, ERR_PROTO);
 }
 
 static void info(void **state)
