@@ -107,7 +107,6 @@ static void lower_certificate(struct lowering *l, const struct change *change)
 	struct str pem, path = render_cert_path(state, l->arena, change->key);
 	if (change->op == CHANGE_DEL) {
 		command_cert_del(engine->commands, path);
-		writer_remove(engine->writer, path.p);
 		return;
 	}
 	if (!engine_pem(engine, change->key, &pem))
@@ -121,14 +120,36 @@ static void lower_certificate(struct lowering *l, const struct change *change)
 		command_cert_new(engine->commands, path, pem);
 	else
 		command_cert_set(engine->commands, path, pem);
-	engine_write_cert(engine, path, pem);
 	const struct texts *defaults = state->tables[PLAN_DEFAULT_CERT];
 	for (size_t i = 0; i < texts_count(defaults); i++) {
 		if (!str_eq(texts_value(defaults, i), change->key))
 			continue;
 		path = render_default_path(state, l->arena, texts_key(defaults, i));
 		command_cert_set(engine->commands, path, pem);
+	}
+}
+
+/* A reload renders everything but these. */
+static void write_certificate_files(struct engine *engine, struct arena *arena,
+				    const struct change *change)
+{
+	const struct texts *defaults = engine->state->tables[PLAN_DEFAULT_CERT];
+	struct str pem, path = render_cert_path(engine->state, arena, change->key);
+	if (change->table == PLAN_CERTIFICATE && change->op == CHANGE_DEL) {
+		writer_remove(engine->writer, path.p);
+	} else if (change->table == PLAN_CERTIFICATE && engine_pem(engine, change->key, &pem)) {
 		engine_write_cert(engine, path, pem);
+		for (size_t i = 0; i < texts_count(defaults); i++) {
+			if (str_eq(texts_value(defaults, i), change->key))
+				engine_write_cert(engine,
+						  render_default_path(engine->state, arena,
+								      texts_key(defaults, i)),
+						  pem);
+		}
+	} else if (change->table == PLAN_DEFAULT_CERT && change->op == CHANGE_SET &&
+		   engine_pem(engine, change->value, &pem)) {
+		engine_write_cert(engine, render_default_path(engine->state, arena, change->key),
+				  pem);
 	}
 }
 
@@ -138,7 +159,6 @@ static void lower_default(struct lowering *l, const struct change *change)
 	if (change->op != CHANGE_SET || !engine_pem(l->engine, change->value, &pem))
 		return;
 	command_cert_set(l->engine->commands, path, pem);
-	engine_write_cert(l->engine, path, pem);
 }
 
 static void lower_sni(struct lowering *l, const struct change *change)
@@ -286,43 +306,39 @@ static void take_update(struct engine *engine, const struct changes *changes)
 		state_change(engine->state, &changes->items[i]);
 	if (map_count(engine->dead_backends))
 		retire_strangers(&l);
-	/* A reload renders everything, so nothing has to be said now, but what is renewed
-	 * has to be in the certificates' files. */
-	for (size_t i = 0; i < changes->count; i++)
+	for (size_t i = 0; i < changes->count; i++) {
 		lower(&l, &changes->items[i]);
+		write_certificate_files(engine, l.arena, &changes->items[i]);
+	}
 	engine->change_count += changes->count;
 	map_free(l.groups, NULL);
 	arena_free(l.arena);
 }
 
-/* The first update after HAProxy was found running: what it says is compared as a whole. */
+/* While it is not known what HAProxy has: it is asked, and compared as a whole. */
 static void take_held_update(struct engine *engine, const struct changes *changes)
 {
 	struct arena *arena = arena_new();
 	char reason[sizeof(engine->reload_reason)];
-	struct str pem;
 	for (size_t i = 0; i < changes->count; i++) {
 		const struct change *change = &changes->items[i];
 		if (needs_reload(engine, change, reason, sizeof(reason)))
 			engine_want_reload(engine, "%s", reason);
 	}
-	for (size_t i = 0; i < changes->count; i++) {
-		const struct change *change = &changes->items[i];
-		state_change(engine->state, change);
-		if (change->table == PLAN_CERTIFICATE && change->op != CHANGE_DEL &&
-		    engine_pem(engine, change->key, &pem))
-			engine_write_cert(engine,
-					  render_cert_path(engine->state, arena, change->key), pem);
-	}
+	for (size_t i = 0; i < changes->count; i++)
+		state_change(engine->state, &changes->items[i]);
+	for (size_t i = 0; i < changes->count; i++)
+		write_certificate_files(engine, arena, &changes->items[i]);
 	arena_free(arena);
 	engine->change_count += changes->count;
 	engine->maps_dirty = engine->cfg_dirty = true;
-	engine_want_repair(engine, "adopted");
+	engine_want_repair(engine, "an update while HAProxy was not read");
 }
 
 static void on_applied(struct engine *engine)
 {
 	if (engine->failures > 0) {
+		engine->unread = true;
 		engine_event(engine, "apply", false, "%s", engine->last_failure.text);
 		engine_want_repair(engine, "a command failed");
 	} else {
@@ -363,7 +379,7 @@ void engine_apply(struct engine *engine)
 {
 	engine->operation = OP_APPLY;
 	engine->change_count = 0;
-	bool held = engine->hold_until_ms != 0;
+	bool held = engine->unread || engine->hold_until_ms != 0;
 	engine->hold_until_ms = 0;
 	commands_free(engine->commands);
 	engine->commands = commands_new();
@@ -463,6 +479,10 @@ static void on_due_deleted(struct engine *engine)
 {
 	if (engine->failures > 0)
 		engine_event(engine, "delete", false, "%s", engine->last_failure.text);
+	if (engine->failures > 0 && engine->last_failure.code != ERR_REFUSED) {
+		engine->unread = true;
+		engine_want_repair(engine, "a deletion was not answered");
+	}
 	engine_done(engine);
 }
 

@@ -22,9 +22,10 @@ struct check {
 	struct step *steps;
 	size_t step_count, step_capacity, step_at;
 	struct image *image; /* only counts */
-	struct commands *commands, *removals; /* NULL: compare only */
+	struct commands *commands, *removals, *lends; /* NULL: compare only */
 	struct sb differences;
 	struct readback readback;
+	struct str description; /* of the worker, which says its schema */
 	struct str backends; /* the answer to STEP_BACKENDS, until STEP_SPARES */
 	struct map *certs_present;
 	enum check_depth depth;
@@ -41,6 +42,7 @@ static void check_free(struct check *check)
 	image_free(check->image);
 	commands_free(check->commands);
 	commands_free(check->removals);
+	commands_free(check->lends);
 	sb_fini(&check->differences);
 	map_free(check->certs_present, NULL);
 	arena_free(check->arena);
@@ -150,7 +152,8 @@ static void add_steps(struct engine *engine)
 		}
 	}
 	add_tls_steps(engine);
-	engine->crt_lists_changed = false;
+	if (check->repair)
+		engine->crt_lists_changed = false;
 }
 
 static void finish(struct engine *engine, const struct error *err)
@@ -169,15 +172,32 @@ static void on_repaired(struct engine *engine)
 	int64_t now_ms = engine_now_ms();
 	state_postpone(engine->state, now_ms + RECORD_GRACE_MS, now_ms + SERVER_GRACE_MS);
 	if (engine->failures > 0) {
+		engine->unread |= engine->last_failure.code != ERR_REFUSED;
 		finish(engine, &engine->last_failure);
 		return;
 	}
 	finish(engine, NULL);
 }
 
+/* Of a worker that nobody here has started, or one that should be gone by now. */
+static void compare_schema(struct engine *engine)
+{
+	bool known = engine->schema_pid == engine->worker_pid;
+	if (engine->operation != OP_READBACK || (known && !engine->unread))
+		return;
+	if (!engine_same_schema(engine, engine->check->description))
+		engine_want_reload(engine, "the worker has another schema");
+	else if (!known)
+		engine_learn_schema(engine);
+}
+
 static void send_repairs(struct engine *engine)
 {
 	struct check *check = engine->check;
+	if (check->depth == CHECK_FULL) {
+		compare_schema(engine);
+		engine->unread = false;
+	}
 	commands_append(check->commands, check->removals);
 	check->removals = check->readback.removals = NULL;
 	if (check->readback.need_reload)
@@ -201,7 +221,7 @@ static void suspect_map(void *user, struct str file)
 static bool compare_info(struct engine *engine, struct str reply, struct error *err)
 {
 	struct reply_info info;
-	if (!reply_info(reply, &info, err))
+	if (!reply_whole(reply, err) || !reply_info(reply, &info, err))
 		return false;
 	if (info.stopping)
 		return error_set(err, ERR_REFUSED, "the worker is stopping");
@@ -210,7 +230,9 @@ static bool compare_info(struct engine *engine, struct str reply, struct error *
 		engine->worker_pid = info.pid;
 		return error_set(err, ERR_REFUSED, "another worker (pid %d) answers", info.pid);
 	}
-	engine->worker_pid = info.pid;
+	if (engine->check->repair)
+		engine->worker_pid = info.pid;
+	engine->check->description = arena_str(engine->check->arena, info.description);
 	return true;
 }
 
@@ -220,11 +242,12 @@ static void compare_certs(struct check *check, struct str reply)
 	size_t count = reply_lines(check->arena, reply, &lines);
 	check->certs_present = map_new();
 	for (size_t i = 0; i < count; i++) {
-		/* "*" before a name: an open transaction. */
-		struct str path = str_starts(lines[i], STR("*")) ?
-					  str_sub(lines[i], 1, lines[i].n) :
-					  lines[i];
+		/* "*" before a name: what a transaction would make of it. */
+		bool open = str_starts(lines[i], STR("*"));
+		struct str path = str_sub(lines[i], open, lines[i].n);
 		map_put(check->certs_present, path, check);
+		if (open)
+			readback_transaction(&check->readback, path);
 	}
 }
 
@@ -253,6 +276,15 @@ static bool compare_map(struct engine *engine, struct str file, struct str reply
 	return ok;
 }
 
+/* Requests may point at these backends already: their servers are in by then. */
+static bool lend(struct check *check)
+{
+	if (check->lends)
+		commands_append(check->commands, check->lends);
+	check->lends = check->readback.lends = NULL;
+	return true;
+}
+
 static bool compare(struct engine *engine, const struct step *step, struct str reply,
 		    struct error *err)
 {
@@ -269,7 +301,7 @@ static bool compare(struct engine *engine, const struct step *step, struct str r
 			reply = STR("\n");
 		return readback_backends(&check->readback, check->backends, reply, err);
 	case STEP_SERVERS:
-		return readback_servers(&check->readback, reply, err);
+		return readback_servers(&check->readback, reply, err) && lend(check);
 	case STEP_COUNTS:
 		readback_counts(&check->readback, check->image, reply, suspect_map, engine);
 		return true;
@@ -288,6 +320,13 @@ static bool compare(struct engine *engine, const struct step *step, struct str r
 	return true;
 }
 
+/* What it has learned until then may be of another HAProxy. */
+static void unread(struct engine *engine, const struct error *err)
+{
+	engine->unread |= engine->check->repair;
+	finish(engine, err);
+}
+
 static void ask(struct engine *engine);
 
 static void on_answer(void *user, struct str reply, const struct error *failed)
@@ -297,10 +336,10 @@ static void on_answer(void *user, struct str reply, const struct error *failed)
 	struct step step = check->steps[check->step_at++];
 	struct error err;
 	if (failed) {
-		finish(engine, failed);
+		unread(engine, failed);
 	} else if (!compare(engine, &step, reply, &err)) {
 		error_prefix(&err, STR_FMT, STR_ARG(str_trim(step.command)));
-		finish(engine, &err);
+		unread(engine, &err);
 	} else if (check->step_at < check->step_count) {
 		ask(engine);
 	} else if (check->repair) {
@@ -332,12 +371,14 @@ void engine_check(struct engine *engine, enum check_depth depth, bool repair,
 	if (repair) {
 		check->commands = commands_new();
 		check->removals = commands_new();
+		check->lends = commands_new();
 	}
 	bool full = repair && depth == CHECK_FULL;
 	check->readback = (struct readback){ .state = engine->state,
 					     .differences = &check->differences,
 					     .commands = check->commands,
 					     .removals = check->removals,
+					     .lends = check->lends,
 					     .record_due_ms = engine_now_ms() + RECORD_GRACE_MS,
 					     .server_due_ms = engine_now_ms() + engine_server_grace_ms(engine),
 					     .strays = full ? engine->dead_backends : NULL };

@@ -381,8 +381,10 @@ void engine_test_binds(struct engine *engine)
 	}
 }
 
-void engine_learn_frontends(struct engine *engine)
+void engine_learn_schema(struct engine *engine)
 {
+	engine->schema_pid = engine->worker_pid;
+	state_learn_headers(engine->state);
 	map_free(engine->live_frontends, NULL);
 	engine->live_frontends = map_new();
 	const struct texts *frontends = engine->state->tables[PLAN_FRONTEND];

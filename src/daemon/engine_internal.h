@@ -92,6 +92,9 @@ struct engine {
 	/* The last-good plan may be a moment older than the HAProxy that was found running:
 	 * nothing is taken back before the first update, or this time. 0: not holding. */
 	int64_t hold_until_ms;
+	/* It is not known what HAProxy has: an answer is missing, or was not the one awaited. What
+	 * changes is compared as a whole, too, until a full read-back has come to its end. */
+	bool unread;
 	bool repair_wanted;        /* a full read-back as soon as possible */
 	char repair_reason[160];
 	bool crt_lists_changed; /* the next check looks at all of them */
@@ -106,6 +109,7 @@ struct engine {
 	void *diff_user;
 
 	int worker_pid, old_worker_pid;
+	int schema_pid; /* the worker that engine_learn_schema() was about */
 	int64_t worker_socket_made_ns; /* by the HAProxy that the worker is of */
 	int64_t deadline_ms;
 	int64_t doubt_ms; /* of a reload: when the master is asked whether it heard of it */
@@ -185,9 +189,10 @@ void engine_load_overrides(struct engine *engine);
 void engine_write_overrides(struct engine *engine);
 /* Marks frontends whose address cannot be bound. */
 void engine_test_binds(struct engine *engine);
-/* The frontends of the configuration that HAProxy has loaded: those of the state, or, when it
- * could not be written, of the file that is there. */
-void engine_learn_frontends(struct engine *engine);
+/* The frontends of the configuration that HAProxy has loaded, and the headers' names that its
+ * lines have: those of the state, or, when it could not be written, the frontends of the file
+ * that is there. */
+void engine_learn_schema(struct engine *engine);
 void engine_learn_old_frontends(struct engine *engine);
 /* Blocks frontends that HAProxy does not have. */
 void engine_block_others(struct engine *engine, const char *why);

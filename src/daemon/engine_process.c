@@ -126,7 +126,7 @@ static void on_first_check(struct engine *engine, size_t found, struct str diffe
 	if (engine->stale_files)
 		engine_want_reload(engine, "HAProxy started from files of another schema");
 	else
-		engine_learn_frontends(engine);
+		engine_learn_schema(engine);
 	engine->stale_files = false;
 	if (err) {
 		engine_event(engine, what, false, "%s", err->text);
@@ -166,6 +166,10 @@ static void probe_failed(struct engine *engine, const char *why)
 	engine_event(engine, reload ? "reload" : "start", false, "%s", why);
 	engine_set_state(engine, ENGINE_DEGRADED);
 	engine->old_worker_pid = 0;
+	if (reload) { /* the old one may go on, or the new one still come */
+		engine->unread = true;
+		engine_block_others(engine, why);
+	}
 	engine_want_repair(engine, reload ? "a reload did not end" : "HAProxy does not answer");
 	engine_done(engine);
 }
@@ -620,8 +624,7 @@ static void adopted_answers(struct engine *engine, const struct reply_info *info
 		return;
 	}
 	if (engine_same_schema(engine, info->description)) {
-		engine_learn_frontends(engine);
-		state_learn_headers(engine->state);
+		engine_learn_schema(engine);
 		engine->hold_until_ms = engine_now_ms() + HOLD_MS;
 		engine_check(engine, CHECK_FULL, false, on_adopted);
 		return;
@@ -668,7 +671,7 @@ static void reload_failed(struct engine *engine, const char *why)
 	engine->reload_not_before_ms = engine_now_ms() + BACKOFF_MAX_MS;
 	engine->reload_wanted = true;
 	engine_block_others(engine, why);
-	engine->hold_until_ms = engine_now_ms(); /* no command before it is known who is where */
+	engine->unread = true;
 	engine_want_repair(engine, "a reload failed");
 	engine_set_state(engine, ENGINE_DEGRADED);
 	struct error err;

@@ -181,6 +181,68 @@ def test_certificate_that_was_set_by_hand_is_put_back(served):
     eventually(lambda: clients.peer_certificate(port, "own.test") == own, timeout=5)
 
 
+def test_certificate_transaction_that_nobody_ends(served):
+    """HAProxy has one for all certificates: as long as it is open, no other one can be renewed."""
+    port = free_port()
+    served.apply("tls", m.tls_secret("own", "own.test"),
+                 m.gateway("tls", m.listener("https", port, certs=["own", "other"])),
+                 m.route("tls", [m.rule("a")], parents=[m.parent("tls")]))
+    served.apply("other", m.tls_secret("other", "other.test"))
+    before = eventually(lambda: clients.peer_certificate(port, "other.test"))
+    name = next(word for word in served.runtime("show ssl cert").split() if "own" in word)
+    cert, key = m.make_certificate("own.test")
+    pem = "".join(line + "\n" for line in (cert + key).splitlines() if line)
+    assert "ransaction created" in served.runtime("set ssl cert %s <<\n%s" % (name, pem))
+    served.apply("other", m.tls_secret("other", "other.test"))
+    eventually(lambda: clients.peer_certificate(port, "other.test") != before, timeout=8)
+    eventually(lambda: served.control("/readyz").status == 200, timeout=8)
+
+
+def reload_by_hand(gate):
+    worker = gate.worker_pid()
+    os.kill(gate.master_pid(), signal.SIGUSR2)
+    eventually(lambda: gate.worker_pid() != worker, what="another worker")
+
+
+def test_header_name_that_a_reload_by_hand_has_dropped(served, version):
+    """Before 3.4 a header's name is a line of the configuration; one that is no longer used leaves
+    it with the next time that the file is written."""
+    def with_header(value):
+        return m.route("h", [m.rule("a", filters=[m.header_filter(
+            "Request", set=[("X-Brand-New", value)])])], hostnames=["h.test"])
+
+    def seen():
+        return served.get(host="h.test").seen("x-brand-new")
+
+    served.apply("h", with_header("1"))
+    eventually(lambda: seen() == "1")
+    served.apply("h", m.route("h", [m.rule("a")], hostnames=["h.test"]))
+    eventually(lambda: seen() is None)
+    served.apply("new", m.backend("new", free_port()), m.route("new", [m.rule("new")],
+                                                               hostnames=["new.test"]))
+
+    def written():
+        with open(os.path.join(served.run_dir, "haproxy.cfg"), encoding="utf-8") as cfg:
+            return "default:new" in cfg.read()
+    eventually(written)
+    reload_by_hand(served)
+    eventually(lambda: served.control("/readyz").status == 200)
+    time.sleep(3)
+    served.apply("h", with_header("2"))
+    eventually(lambda: seen() == "2")
+
+
+def test_diff_does_not_hide_a_worker(served):
+    """A new worker that `tidectl diff` was the first to meet is made equal to the plan at once."""
+    for name in "ab":
+        served.apply("r", m.route("r", [m.rule(name)], hostnames=[HOST]))
+        eventually(lambda: served.get(host=HOST).origin == name)
+        time.sleep(3 if name == "a" else 0)  # the files follow
+    reload_by_hand(served)
+    served.ctl("diff", check=False)
+    eventually(lambda: served.get(host=HOST).origin == "b", timeout=8)
+
+
 def test_drain_of_an_operator_is_not_drift(served):
     """It outlives a read-back, a new worker and a restart of ours, and can be seen."""
     rows = served.ctl("backends").splitlines()

@@ -9,11 +9,12 @@ import time
 
 import pytest
 
+import manifests as m
 import relay
 import world
 from helpers import differences, ready
 from tidegate import PATIENCE_S, Tidegate, eventually
-from traffic import Traffic
+from traffic import Probe, Traffic
 
 RANDOM = random.Random(4)
 
@@ -109,6 +110,34 @@ def test_socket(worlds, origins, behaviour, seconds):
     said = change_with(worlds, origins, behaviour, seconds)
     if behaviour is not slow:
         assert said, "nothing tells of it"
+
+
+def test_update_after_one_that_was_lost(worlds, origins):
+    """The first update has no answer and is not in HAProxy; the second, which is waiting by then,
+    builds upon it. No request sees a backend that is not there."""
+    worlds.write("new", m.backend("new", origins["d"].port))
+
+    def split(old, other, new, write=worlds.write):
+        write("split", m.route("split", [m.rule(m.ref("a", old), m.ref(other, new))],
+                               hostnames=["split.test"]))
+    split(9, "b", 1, worlds.apply)
+    lost = []
+
+    def lose_the_first(text, forward):
+        if relay.changes(text) and not lost:
+            lost.append(text)
+            time.sleep(5.5)
+            return None
+        return forward(text)
+    probe = Probe("split.test", ["a", "b", "d"])
+    with relay.Relay(worlds, lose_the_first), Traffic(worlds.port, [probe]) as traffic:
+        split(9, "new", 1)
+        eventually(lambda: lost, what="the first update")
+        split(5, "new", 5)
+        eventually(lambda: worlds.metric_sum("tidegate_command_failures_total"))
+        eventually(lambda: ready(worlds) and not differences(worlds))
+        time.sleep(0.5)
+    traffic.verify()
 
 
 def test_socket_of_another_haproxy(worlds, origins, tmp_path):
