@@ -193,11 +193,18 @@ static void set_trouble(struct provision *provision, char trouble[TEXT_BYTES], s
 	provision->news++;
 }
 
+static void wait_until(struct provision *provision, double due_s)
+{
+	if (provision->later_s == 0 || due_s < provision->later_s)
+		provision->later_s = due_s;
+}
+
 static void note_trouble(struct provision *provision, struct str name, struct str text)
 {
 	struct history *history = history_of(provision, name);
 	set_trouble(provision, history->trouble, text);
 	history->due_s = now_s() + REFUSED_PAUSE_MS / 1000.0;
+	wait_until(provision, history->due_s);
 }
 
 static void note_write(struct provision *provision, struct str name)
@@ -226,24 +233,20 @@ static bool is_early(struct provision *provision, struct str name)
 	const struct history *history = map_get(provision->histories, name);
 	if (!history || history->due_s <= now_s())
 		return false;
-	if (provision->later_s == 0 || history->due_s < provision->later_s)
-		provision->later_s = history->due_s;
+	wait_until(provision, history->due_s);
 	return true;
 }
 
 /* ---- Ends of requests ---- */
 
-/* Nothing can be done for now. */
-static void refuse(struct provision *provision, const struct kube_answer *answer)
+/* A right that is missing and what a quota or a policy has against it have the same status, 403. */
+static void describe(const struct provision *provision, const struct kube_answer *answer,
+		     char text[TEXT_BYTES])
 {
-	bool denied = answer->status == 403;
-	int64_t pause_ms = answer->status / 100 == 4 && answer->status != 429 ?
-				   REFUSED_PAUSE_MS :
-				   kube_backoff_ms(provision->attempt++, PAUSE_MIN_MS, PAUSE_MAX_MS);
 	const char *verb = verbs[provision->step];
-	char text[TEXT_BYTES];
-	provision->stats.failures++;
-	if (denied)
+	char missing[64];
+	snprintf(missing, sizeof(missing), " cannot %s resource ", verb);
+	if (answer->status == 403 && strstr(answer->text.p, missing))
 		snprintf(text, TEXT_BYTES,
 			 "forbidden: grant the verb %s on services in namespace " STR_FMT " in a "
 			 "Role. The API server says: " STR_FMT, verb,
@@ -251,6 +254,17 @@ static void refuse(struct provision *provision, const struct kube_answer *answer
 	else
 		snprintf(text, TEXT_BYTES, "%s fails. The API server says: " STR_FMT, verb,
 			 STR_ARG(answer->text));
+}
+
+/* Nothing can be done for now. */
+static void refuse(struct provision *provision, const struct kube_answer *answer)
+{
+	int64_t pause_ms = answer->status / 100 == 4 && answer->status != 429 ?
+				   REFUSED_PAUSE_MS :
+				   kube_backoff_ms(provision->attempt++, PAUSE_MIN_MS, PAUSE_MAX_MS);
+	char text[TEXT_BYTES];
+	provision->stats.failures++;
+	describe(provision, answer, text);
 	set_trouble(provision, provision->refused, str_of(text));
 	if (pause_ms < answer->retry_after_ms)
 		pause_ms = answer->retry_after_ms;
@@ -303,23 +317,34 @@ static bool list_is_whole(const struct provision *provision, const struct kube_a
 	       kube_json_end(provision->parser, &err);
 }
 
+/* Of one Service; the others may do well. */
+static void end_alone(struct provision *provision, const struct kube_answer *answer)
+{
+	struct str name = str_of(provision->name);
+	char text[TEXT_BYTES];
+	set_trouble(provision, provision->refused, STR(""));
+	if (answer->status == 409) {
+		conflict(provision);
+	} else if (answer->status == 404 && provision->step != STEP_CREATE) {
+		forget(provision, name);
+		provision->dirty = true;
+	} else {
+		provision->stats.failures++;
+		describe(provision, answer, text);
+		note_trouble(provision, name, str_of(text));
+	}
+}
+
 static void end_bad(struct provision *provision, const struct kube_answer *answer)
 {
-	bool alone = provision->step != STEP_LIST && answer->status / 100 == 4 &&
-		     answer->status != 403 && answer->status != 429;
-	if (answer->unanswered) {
+	int status = answer->status;
+	if (answer->unanswered)
 		provision->dirty = true; /* the client holds the next one back */
-	} else if (answer->status == 409) {
-		conflict(provision);
-	} else if (answer->status == 404 && alone && provision->step != STEP_CREATE) {
-		forget(provision, str_of(provision->name));
-		provision->dirty = true;
-	} else if (alone) {
-		provision->stats.failures++;
-		note_trouble(provision, str_of(provision->name), answer->text);
-	} else {
+	else if (provision->step == STEP_LIST || status < 400 || status == 401 || status == 429 ||
+		 status == 503)
 		refuse(provision, answer);
-	}
+	else
+		end_alone(provision, answer);
 }
 
 static void on_done(void *user, const struct kube_answer *answer)
@@ -458,7 +483,7 @@ static bool consider(struct provision *provision, const struct gateway_view *gat
 		service_wanted(gateway, provision->settings, stored, provision->book, &err);
 	bool equal = wanted && json_object_equal(wanted, stored);
 	if (!wanted && err.code == ERR_LIMIT)
-		note_trouble(provision, name, str_of(err.text));
+		set_trouble(provision, history_of(provision, name)->trouble, str_of(err.text));
 	else if (equal && map_get(provision->histories, name))
 		set_trouble(provision, history_of(provision, name)->trouble, STR(""));
 	if (wanted && !equal && !is_early(provision, name))

@@ -4,7 +4,7 @@
  *   enabled ──► LIST ──► walk over the Gateways: what is stored against what is wanted
  *                ▲          │ differs: POST, PUT (if nobody has changed it since), DELETE
  *                └── 409 ───┤ then the next; what the watch shows, or a pass, starts it over
- *                           └ refused: a finding, tried again after 15 s
+ *                           └ refused: a finding, tried again after 15 s; the next all the same
  *
  * One request at a time: target ports are chosen from what is stored, and so nobody gets one
  * twice. */

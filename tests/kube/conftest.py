@@ -9,6 +9,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
 
+from proxy import Proxy  # noqa: E402
 from apiserver import ApiServer, KubeGate  # noqa: E402
 import api  # noqa: E402
 import manifests as m  # noqa: E402
@@ -97,6 +98,13 @@ def gate(server, tmp_path, options):
     with contextlib.closing(KubeGate(tmp_path, server, *options)) as gate:
         yield gate
     server.kubectl("delete", "gateways,httproutes", "--all", "-n", "default")
+
+
+@pytest.fixture
+def proxy(server, tmp_path):
+    """Between the API server and those that are given its kubeconfig."""
+    with Proxy(server, tmp_path) as proxy:
+        yield proxy
 
 
 @pytest.fixture

@@ -398,6 +398,47 @@ def test_rights(gate, server):
     eventually(lambda: not services(server), timeout=40)
 
 
+def quota(server, ns, used):
+    """Of one Service; nobody else counts here."""
+    server.apply(m.obj("ResourceQuota", "one", {"hard": {"services": "1"}}, ns=ns, api="v1"))
+    server.kubectl("patch", "resourcequota", "one", "-n", ns, "--subresource=status",
+                   "--type=merge", "-p", json.dumps({"status": {
+                       "hard": {"services": "1"}, "used": {"services": str(used)}}}))
+
+
+def test_quota(gate, server, ns):
+    """What there is no room for does not keep what is not wanted any more from being removed."""
+    gate.options += ["--lease-namespace", ns]
+    quota(server, ns, 0)
+    start(gate, server, *[m.gateway("q%d" % i, m.listener("http", 80)) for i in range(3)])
+    service(server, "default--q0", ns)
+    found = gate.expect_finding("Service", "ServiceNotWritten")
+    assert "exceeded quota" in found["text"] and "grant" not in found["text"]
+    assert found["object"] == ns + "/default--q1"
+    told_of_service(server, "q2", "exceeded quota")
+    server.delete("gateway", "q0")
+    eventually(lambda: not server.kubectl("get", "service", "default--q0", "-n", ns,
+                                          "--ignore-not-found"))
+    # Nobody tells that there is room: it is tried again.
+    quota(server, ns, 0)
+    eventually(lambda: "default--q" in server.kubectl("get", "services", "-n", ns, "-o", "name"))
+
+
+@pytest.mark.parametrize("status", [403, 500])
+def test_one_is_refused(proxy, gate, server, status):
+    """By a policy, or since no port is left: those behind it are made all the same."""
+    proxy.before = lambda request: (status,) if request.method == "POST" and (
+        request.body.get("metadata", {}).get("name") == "default--first") else None
+    gate.kubeconfig = proxy.kubeconfig
+    start(gate, server, *[m.gateway(name, m.listener("http", 80)) for name in ("first", "next")])
+    service(server, "default--next")
+    found = gate.expect_finding("Service", "ServiceNotWritten")
+    assert found["object"] == "default/default--first" and "proxy says %d" % status in found["text"]
+    proxy.before = lambda request: None
+    gate.expect_no_finding("Service", "ServiceNotWritten")
+    service(server, "default--first")
+
+
 def test_other_namespaces(gate, server, ns):
     """With --watch-namespace Services are read in our own namespace all the same, and only those
     of Gateways."""
