@@ -30,6 +30,7 @@ struct cluster {
 	struct cluster_options options;
 	struct kubeconfig config;
 	struct kube_client *client;
+	struct kube_client *lease_client; /* what holds back the other never stops renewals */
 	struct publisher *publisher;
 	struct leader *leader;
 	struct arena *arena; /* of the settings */
@@ -427,6 +428,11 @@ static void on_client_changed(void *user)
 	log_debug("status: the API server is %s", away ? away : "back");
 }
 
+static void on_lease_client_changed(void *user)
+{
+	(void)user; /* leader_trouble() has it */
+}
+
 /* ---- Events ---- */
 
 static bool is_failing(const struct cluster *cluster)
@@ -481,14 +487,17 @@ void cluster_findings(const struct cluster *cluster, struct findings *findings)
 
 void cluster_state(const struct cluster *cluster, struct cluster_state *ret_state)
 {
+	struct kube_client_stats writes, lease;
+	kube_client_stats(cluster->client, &writes);
+	kube_client_stats(cluster->lease_client, &lease);
 	*ret_state = (struct cluster_state){
 		.leads = leader_leads(cluster->leader),
 		.identity = cluster->identity,
 		.holder = leader_holder(cluster->leader),
 		.trouble = leader_trouble(cluster->leader),
+		.requests = writes.requests + lease.requests,
 	};
 	publisher_stats(cluster->publisher, &ret_state->publish);
-	kube_client_stats(cluster->client, &ret_state->client);
 	events_stats(cluster->events, &ret_state->events);
 	if (cluster->provision)
 		provision_stats(cluster->provision, &ret_state->services);
@@ -578,7 +587,9 @@ static bool make_parts(struct cluster *cluster, struct error *err)
 		return false;
 	cluster->client = kube_client_new(app->loop, &cluster->config, &publish_limits,
 					  on_client_changed, cluster, err);
-	if (!cluster->client)
+	cluster->lease_client = kube_client_new(app->loop, &cluster->config, &publish_limits,
+						on_lease_client_changed, cluster, err);
+	if (!cluster->client || !cluster->lease_client)
 		return false;
 	const struct leader_options lease = { cluster->lease_ns, cluster->options.lease_name,
 					      cluster->identity };
@@ -587,7 +598,8 @@ static bool make_parts(struct cluster *cluster, struct error *err)
 	cluster->events = events_new(app->loop, cluster->client,
 				     str_of(app->options.controller_name),
 				     str_of(cluster->identity), &events_ops);
-	cluster->leader = leader_new(app->loop, cluster->client, &lease, on_leader_changed, cluster);
+	cluster->leader = leader_new(app->loop, cluster->lease_client, &lease, on_leader_changed,
+				     cluster);
 	kube_source_observe(app->sources.kube, on_seen, cluster);
 	return make_owner(cluster, err) && make_services(cluster, err) && make_pool(cluster, err);
 }
@@ -618,6 +630,7 @@ void cluster_free(struct cluster *cluster)
 	events_free(cluster->events);
 	publisher_free(cluster->publisher);
 	kube_client_free(cluster->client);
+	kube_client_free(cluster->lease_client);
 	if (cluster->config.arena)
 		kubeconfig_fini(&cluster->config);
 	object_free(cluster->defaults);

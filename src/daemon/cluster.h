@@ -65,7 +65,7 @@ struct cluster_state {
 	const char *identity, *holder; /* us; who leads ("": nobody) */
 	const char *trouble;	       /* why there is no lead; "" */
 	struct publish_stats publish;
-	struct kube_client_stats client; /* of the lead, status, Services and Events */
+	uint64_t requests; /* for the lead, status, Services and Events */
 	struct events_stats events;
 	struct provision_stats services; /* zero: none are made */
 };

@@ -162,7 +162,7 @@ static void cluster_metrics(const struct cluster *cluster, struct sb *out)
 	cluster_state(cluster, &s);
 	number(out, "leader", "gauge", "1 while this replica writes status.", s.leads);
 	number(out, "status_requests_total", "counter",
-	       "Requests for the lead, status, Services and Events.", s.client.requests);
+	       "Requests for the lead, status, Services and Events.", s.requests);
 	number(out, "status_writes_total", "counter", "Writes of objects' status.",
 	       s.publish.writes);
 	number(out, "status_conflicts_total", "counter",

@@ -19,7 +19,8 @@ struct leader_options { /* borrowed */
 	const char *identity;
 };
 
-/* changed() is called from the loop when leader_leads() or the trouble changes. Starts at once. */
+/* The client is its own: what an API server answers to others (429) must not hold a renewal back.
+ * changed() is called from the loop when leader_leads() or the trouble changes. Starts at once. */
 struct leader *leader_new(struct ev_loop *loop, struct kube_client *client,
 			  const struct leader_options *options, void (*changed)(void *user),
 			  void *user);

@@ -11,8 +11,8 @@
  *                             marks it again
  *
  * Of what is stored only a digest of our own part is kept for each object. An object is written
- * at most once a second; requests have a client of their own, with its own bounds, so that
- * they never stand in the way of watches. */
+ * at most once a second; requests have a client apart from the watches' and the Lease's, with its
+ * own bounds, so that they never stand in the way of those. */
 #pragma once
 
 #include "base/out.h"

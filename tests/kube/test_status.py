@@ -243,6 +243,21 @@ def test_lead_is_lost(gate, server):
     accepted(server, "lost")
 
 
+def test_lead_stays_under_overload(proxy, gate, server):
+    """An API server that wants less status gets less status; the Lease is renewed all the same."""
+    def before(request):
+        return (429, {"Retry-After": "60"}) if request.path.endswith("/status") else None
+    proxy.before = before
+    gate.kubeconfig = proxy.kubeconfig
+    start(gate, server)
+    eventually(lambda: gate.metrics()["tidegate_status_failures_total"] > 0)
+    end = time.monotonic() + 17
+    while time.monotonic() < end:
+        assert gate.status()["leader"]["here"]
+        time.sleep(0.5)
+    assert "does not lead any more" not in gate.log()
+
+
 READ = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch"]}
 LEASE = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"],
          "verbs": ["get", "create", "update"]}
