@@ -44,6 +44,7 @@ struct cluster {
 	char failing[TROUBLE_BYTES]; /* as it was told when it began; "": HAProxy is no problem */
 	char identity[IDENTITY_BYTES], lease_ns[NAMESPACE_BYTES];
 	bool complete;		  /* the views are those of a whole source */
+	bool whole;		  /* and have every Gateway and GatewayClass that there is */
 	uint64_t sequence;	  /* that has the Gateways as they are */
 	double unprogrammed_at_s; /* since when HAProxy is not what it is to be; 0: it is */
 	bool programmed;	  /* as last looked at */
@@ -229,11 +230,18 @@ static const struct gateways_view *on_gateways(void *user)
 	return ready ? compiler_gateways(cluster->app->compiler) : NULL;
 }
 
-static bool on_may_delete(void *user)
+static bool reads_whole(const struct cluster *cluster)
 {
-	const struct kube_source *source = ((struct cluster *)user)->app->sources.kube;
+	const struct kube_source *source = cluster->app->sources.kube;
 	return kube_source_has_all(source, KIND_GATEWAY) &&
 	       kube_source_has_all(source, KIND_GATEWAYCLASS);
+}
+
+/* The view is the last pass's, which may have been before the source had all that it has now. */
+static bool on_may_delete(void *user)
+{
+	const struct cluster *cluster = user;
+	return cluster->whole && reads_whole(cluster);
 }
 
 static void on_owner(void *user)
@@ -304,13 +312,16 @@ void cluster_passed(struct cluster *cluster, bool waiting)
 	struct compile_news news;
 	bool complete = cluster->app->complete && !waiting;
 	bool first = complete && !cluster->complete;
+	bool whole = complete && reads_whole(cluster);
+	bool may_delete = whole && !cluster->whole; /* again */
 	cluster->complete = complete;
+	cluster->whole = whole;
 	compiler_news(cluster->app->compiler, &news);
 	if (news.gateways || first)
 		cluster->sequence = cluster->app->sent;
+	if (cluster->provision && (first || news.gateways || may_delete))
+		provision_mark(cluster->provision);
 	if (first || news.gateways) {
-		if (cluster->provision)
-			provision_mark(cluster->provision);
 		mark_all(cluster);
 	} else if (complete && news.routes) {
 		mark_gateways(cluster);

@@ -5,6 +5,7 @@ and connect to the target ports as a node would."""
 import json
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -437,6 +438,67 @@ def test_one_is_refused(proxy, gate, server, status):
     proxy.before = lambda request: None
     gate.expect_no_finding("Service", "ServiceNotWritten")
     service(server, "default--first")
+
+
+def is_of(kind):
+    """Lists and watches."""
+    return lambda request: request.method == "GET" and request.path.endswith("/" + kind)
+
+
+def forbid(kind):
+    return lambda request: (403,) if is_of(kind)(request) else None
+
+
+def test_gateways_that_may_be_read_again(proxy, gate, server):
+    """When the list of Gateways is there, but what is made of it is not yet, no Service goes."""
+    start(gate, server, m.gateway("stays", m.listener("http", 80)))
+    service(server, "default--stays")
+    gate.stop()
+    proxy.before = forbid("gateways")
+    gate.kubeconfig = proxy.kubeconfig
+    gate.start()
+    leads(gate)
+    gate.expect_finding("Gateway", "Forbidden")
+    eventually(lambda: gate.status()["source"]["complete"])
+    asked, go_on, removed = threading.Event(), threading.Event(), []
+
+    def hold(request):
+        if request.method == "DELETE":
+            removed.append(request.path)
+        if is_of("gateways")(request):
+            asked.set()
+            go_on.wait(60)
+    proxy.before = hold
+    os.kill(gate.process.pid, signal.SIGHUP)
+    assert asked.wait(40)
+    time.sleep(0.5)
+    # The end of the list is seen amid changes of the Service, each of which is looked at.
+    os.kill(gate.process.pid, signal.SIGSTOP)
+    go_on.set()
+    for number in range(100):
+        proxy.send("PATCH", "/api/v1/namespaces/default/services/default--stays", {
+            "metadata": {"annotations": {"others.test/note": "%05000d" % number}}})
+    os.kill(gate.process.pid, signal.SIGCONT)
+    gate.expect_no_finding("Gateway", "Forbidden")
+    time.sleep(1)
+    assert not removed
+
+
+def test_classes_that_may_be_read_again(proxy, gate, server):
+    """A Gateway that goes while it is not known whose Gateways are whose: its Service follows when
+    that is known again."""
+    gate.kubeconfig = proxy.kubeconfig
+    start(gate, server, m.gateway("goes", m.listener("http", 80)))
+    service(server, "default--goes")
+    proxy.before = forbid("gatewayclasses")
+    proxy.drop(is_of("gatewayclasses"))
+    gate.expect_finding("GatewayClass", "Forbidden")
+    server.delete("gateway", "goes")
+    time.sleep(1)
+    assert "default--goes" in services(server)
+    proxy.before = lambda request: None
+    os.kill(gate.process.pid, signal.SIGHUP)
+    eventually(lambda: not services(server))
 
 
 def test_other_namespaces(gate, server, ns):
