@@ -34,7 +34,7 @@ struct known {
 	uint64_t revision;
 };
 
-/* What became of a Service's last write. */
+/* What became of a Service's last write; kept while the Service is known, or wanted. */
 struct history {
 	unsigned char sum[DIGEST_RAW_BYTES]; /* of what was written */
 	double written_s, spacing_s;
@@ -508,9 +508,23 @@ static bool delete_one(struct provision *provision, const struct gateways_view *
 	return false;
 }
 
+static void forget_histories(struct provision *provision, const struct gateways_view *view)
+{
+	for (struct map_entry *e = map_first(provision->histories), *next; e; e = next) {
+		struct str name = map_key(e);
+		next = map_next(e);
+		if (map_get(provision->known, name) ||
+		    gateways_use_service(view, view->service_ns, name))
+			continue;
+		free(map_del(provision->histories, name));
+		provision->news++;
+	}
+}
+
 static void walk(struct provision *provision, const struct gateways_view *view)
 {
 	if (provision->dirty) {
+		forget_histories(provision, view);
 		provision->dirty = false;
 		provision->at = 0;
 		provision->later_s = 0;
