@@ -172,10 +172,15 @@ static void forget_lease(struct leader *leader)
 	leader->lease = NULL;
 }
 
+/* As the Lease was last read or written. */
+static bool is_ours(const struct leader *leader)
+{
+	return strcmp(leader->holder, leader->options.identity) == 0;
+}
+
 static bool may_take(const struct leader *leader)
 {
-	return !leader->holder[0] || strcmp(leader->holder, leader->options.identity) == 0 ||
-	       now_s() - leader->seen_s > LEASE_S;
+	return !leader->holder[0] || is_ours(leader) || now_s() - leader->seen_s > LEASE_S;
 }
 
 /* ---- Requests ---- */
@@ -188,6 +193,15 @@ static void end_release(struct leader *leader)
 	kube_cancel(leader->request);
 	leader->request = NULL;
 	leader->released(leader->released_user);
+}
+
+/* When no request can make it ours any more. */
+static void give_back(struct leader *leader)
+{
+	if (leader->step != STEP_RELEASE && leader->lease && is_ours(leader))
+		start_write(leader, STEP_RELEASE);
+	else
+		end_release(leader);
 }
 
 static void end_read(struct leader *leader, int status)
@@ -231,10 +245,8 @@ static void on_done(void *user, const struct kube_answer *answer)
 	}
 	sb_fini(&leader->body);
 	set_trouble(leader, expected ? STR_NONE : answer->text);
-	if (leader->released && leader->step != STEP_RELEASE && leader->lease)
-		start_write(leader, STEP_RELEASE);
-	else if (leader->released)
-		end_release(leader);
+	if (leader->released)
+		give_back(leader);
 	else if (!expected)
 		pause_as_usual(leader);
 	else if (leader->step == STEP_READ)
@@ -328,16 +340,17 @@ void leader_own(struct leader *leader, struct json_object *owner)
 
 void leader_release(struct leader *leader, void (*done)(void *user), void *user)
 {
+	bool takes = leader->request && leader->step == STEP_WRITE; /* or renews: who knows? */
+	bool leads = leader->leads;
 	leader->released = done;
 	leader->released_user = user;
-	if (!leader->leads) {
-		end_release(leader);
-		return;
-	}
 	leader->leads = false;
-	pause_ms(leader, RELEASE_LIMIT_MS);
-	if (!leader->request && leader->lease)
-		start_write(leader, STEP_RELEASE);
+	if (leads || takes)
+		pause_ms(leader, RELEASE_LIMIT_MS);
+	if (!leads && !takes)
+		end_release(leader);
+	else if (!leader->request)
+		give_back(leader);
 }
 
 static char *make_path(const char *ns, const char *name)

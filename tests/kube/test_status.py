@@ -231,6 +231,53 @@ def test_leader_killed(gate, second, server):
     eventually(lambda: second.status()["leader"]["here"], timeout=25)
 
 
+def holder(server, gate):
+    lease = stored(server, "lease", gate.options[gate.options.index("--lease-name") + 1])
+    return lease["spec"]["holderIdentity"]
+
+
+def test_stop_when_another_has_taken_over(proxy, gate, server):
+    """The Lease that is read last is another's: it is not given back."""
+    gate.kubeconfig = proxy.kubeconfig
+    start(gate, server)
+    asked, go_on = threading.Event(), threading.Event()
+
+    def hold(request):
+        if request.method == "GET" and "/leases/" in request.path:
+            asked.set()
+            go_on.wait(60)
+    proxy.before = hold
+    name = gate.options[gate.options.index("--lease-name") + 1]
+    server.kubectl("patch", "lease", name, "-n", "default", "--type=merge", "-p",
+                   json.dumps({"spec": {"holderIdentity": "another"}}))
+    assert asked.wait(20)
+    gate.process.terminate()
+    eventually(lambda: "signal 15" in gate.log())
+    go_on.set()
+    assert gate.stop() == 0
+    assert holder(server, gate) == "another"
+
+
+def test_stop_while_it_takes_over(proxy, gate, server):
+    """The answer to what makes us the leader is still to come: it is waited for, and given back."""
+    written, go_on = threading.Event(), threading.Event()
+
+    def hold(request):
+        if request.method == "POST" and request.path.endswith("/leases"):
+            written.set()
+            go_on.wait(60)
+    proxy.after = hold
+    gate.kubeconfig = proxy.kubeconfig
+    gate.start()
+    assert written.wait(20)
+    assert holder(server, gate)
+    gate.process.terminate()
+    eventually(lambda: "signal 15" in gate.log())
+    go_on.set()
+    assert gate.stop() == 0
+    assert holder(server, gate) == ""
+
+
 def test_lead_is_lost(gate, server):
     """While the API server is away nobody leads; afterwards somebody does, and catches up."""
     server.apply(m.route("lost", [m.rule("a")]))
