@@ -21,6 +21,9 @@ enum { IDENTITY_BYTES = 160, NAMESPACE_BYTES = 64, VERSION_BYTES = 64, DEFINITIO
  * is none of the users' business. */
 #define PATIENCE_S 5.0
 #define VERSION_LIMIT_S 30
+#define VERSION_PAUSE_S 300.0 /* definitions are installed while we run, too */
+#define VERSION_RETRY_MIN_MS 500
+#define VERSION_RETRY_MAX_MS 30000
 #define POD_NAMESPACE "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 #define DEFINITION_PATH \
 	"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/gatewayclasses." GROUP_GATEWAY
@@ -51,6 +54,9 @@ struct cluster {
 	char known_trouble[256];
 	struct kube_request *definition; /* being read, for its version */
 	struct sb definition_body;
+	ev_timer definition_timer;
+	unsigned definition_attempt;
+	bool version_told;
 	char version[VERSION_BYTES]; /* of the Gateway API; "": not known */
 	void (*stopped)(void *user);
 	void *stopped_user;
@@ -170,7 +176,7 @@ static enum publish_answer render_class(struct cluster *cluster, struct str name
 					struct publish_basis *ret_basis)
 {
 	const struct gateways_view *view = compiler_gateways(cluster->app->compiler);
-	if (cluster->definition)
+	if (!cluster->version_told)
 		return PUBLISH_LATER;
 	for (size_t i = 0; i < view->class_count; i++) {
 		const struct class_view *class = &view->classes[i];
@@ -367,36 +373,64 @@ static bool on_definition_body(void *user, struct str bytes, struct error *err)
 	return sb_ok(&cluster->definition_body, err);
 }
 
-static void read_version(struct cluster *cluster);
+static void note_version(struct cluster *cluster, const char *version)
+{
+	bool news = !cluster->version_told || strcmp(version, cluster->version) != 0;
+	snprintf(cluster->version, VERSION_BYTES, "%s", version);
+	cluster->version_told = true;
+	if (news && cluster->complete)
+		mark_classes(cluster);
+}
 
-/* Who may not read it does without. */
+/* Who may not read it does without; another failure says nothing of the version. */
 static void on_definition_done(void *user, const struct kube_answer *answer)
 {
 	struct cluster *cluster = user;
 	struct json_object *json = NULL, *annotations;
+	double pause_s = VERSION_PAUSE_S;
 	cluster->definition = NULL;
-	if (answer->unanswered) {
-		sb_fini(&cluster->definition_body);
-		read_version(cluster);
-		return;
-	}
 	if (answer->status == 200)
 		json = json_tokener_parse(sb_str(&cluster->definition_body).p);
 	annotations = json_field(json_field(json, "metadata"), "annotations");
-	snprintf(cluster->version, VERSION_BYTES, "%s",
-		 json_cstr(annotations, GROUP_GATEWAY "/bundle-version"));
+	if (json || answer->status == 403 || answer->status == 404) {
+		note_version(cluster, json_cstr(annotations, GROUP_GATEWAY "/bundle-version"));
+		cluster->definition_attempt = 0;
+	} else {
+		if (cluster->definition_attempt == 0)
+			log_warning("the version of the Gateway API cannot be read, and the status "
+				    "of GatewayClasses stays as it is: " STR_FMT,
+				    STR_ARG(answer->text));
+		pause_s = (double)kube_backoff_ms(cluster->definition_attempt++,
+						  VERSION_RETRY_MIN_MS, VERSION_RETRY_MAX_MS) /
+			  1000.0;
+	}
 	json_object_put(json);
 	sb_fini(&cluster->definition_body);
+	ev_timer_set(&cluster->definition_timer, pause_s, 0);
+	ev_timer_start(cluster->app->loop, &cluster->definition_timer);
 }
 
 static void read_version(struct cluster *cluster)
 {
 	static const struct kube_request_ops ops = { on_definition_body, on_definition_done };
-	if (cluster->definition)
-		return;
 	sb_init(&cluster->definition_body, DEFINITION_BYTES);
 	cluster->definition =
 		kube_get(cluster->client, DEFINITION_PATH, VERSION_LIMIT_S, &ops, cluster);
+}
+
+static void on_definition_timer(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	(void)loop;
+	(void)revents;
+	read_version(timer->data);
+}
+
+static void forget_definition(struct cluster *cluster)
+{
+	kube_cancel(cluster->definition);
+	cluster->definition = NULL;
+	sb_fini(&cluster->definition_body);
+	ev_timer_stop(cluster->app->loop, &cluster->definition_timer);
 }
 
 /* ---- The lead ---- */
@@ -426,6 +460,7 @@ static void on_leader_changed(void *user)
 	if (leads && cluster->owner)
 		owner_look(cluster->owner);
 	events_enable(cluster->events, leads);
+	forget_definition(cluster);
 	if (leads)
 		read_version(cluster);
 	mark_all(cluster);
@@ -621,6 +656,8 @@ struct cluster *cluster_new(struct app *app, const struct cluster_options *optio
 	struct cluster *cluster = xcalloc(1, sizeof(*cluster));
 	cluster->app = app;
 	cluster->options = *options;
+	ev_timer_init(&cluster->definition_timer, on_definition_timer, 0, 0);
+	cluster->definition_timer.data = cluster;
 	make_identity(cluster);
 	find_namespace(cluster);
 	if (make_parts(cluster, err))
@@ -633,8 +670,7 @@ void cluster_free(struct cluster *cluster)
 {
 	if (!cluster)
 		return;
-	kube_cancel(cluster->definition);
-	sb_fini(&cluster->definition_body);
+	forget_definition(cluster);
 	leader_free(cluster->leader);
 	provision_free(cluster->provision);
 	owner_free(cluster->owner);

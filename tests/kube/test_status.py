@@ -106,6 +106,37 @@ def test_class(gate, server):
     assert names == sorted(names) and "HTTPRoute" in names and len(names) <= 64
 
 
+def supported(server):
+    status = stored(server, "gatewayclass", "tidegate")["status"]
+    return condition(status["conditions"], "SupportedVersion")
+
+
+def test_version_that_cannot_be_read_now(proxy, gate, server):
+    """The condition stays; the version is read when it can be."""
+    start(gate, server)
+    before = eventually(lambda: supported(server))
+    gate.stop()
+    asked = []
+
+    def fail(request):
+        if "/customresourcedefinitions/" not in request.path:
+            return None
+        asked.append(request)
+        return (500,)
+    proxy.before = fail
+    gate.kubeconfig = proxy.kubeconfig
+    start(gate, server, m.listener("http", gate.port), m.listener("more", tidegate.free_port()))
+    eventually(lambda: len(asked) >= 3)
+    assert supported(server) == before
+    proxy.before = lambda request: (
+        404,) if "/customresourcedefinitions/" in request.path else None
+    eventually(lambda: supported(server) is None)
+    gate.stop()
+    proxy.before = lambda request: None
+    gate.start()  # leaves it as the other tests want it
+    eventually(lambda: supported(server))
+
+
 def test_quiet_when_nothing_changes(gate, server):
     """One write for each object; none after a restart."""
     server.apply(*[m.route("quiet-%d" % i, [m.rule("a")]) for i in range(30)])
