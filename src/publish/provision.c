@@ -31,7 +31,7 @@ static const char *const verbs[] = { "", "list", "create", "update", "delete" };
 /* A Service as it is stored. */
 struct known {
 	struct json_object *json;
-	uint64_t revision;
+	uint64_t revision; /* resourceVersion as a number; 0: it is none */
 };
 
 /* What became of a Service's last write; kept while the Service is known, or wanted. */
@@ -132,7 +132,7 @@ static bool keep(struct provision *provision, struct json_object *json)
 	uint64_t revision = 0;
 	const struct known *before = map_get(provision->known, name);
 	str_u64(json_text(json_field(json, "metadata"), "resourceVersion"), UINT64_MAX, &revision);
-	if (before && revision <= before->revision)
+	if (before && revision && revision <= before->revision)
 		return false;
 	forget(provision, name);
 	struct known *known = xcalloc(1, sizeof(*known));
