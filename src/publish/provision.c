@@ -301,8 +301,10 @@ static void end_good(struct provision *provision)
 		provision->stats.writes++;
 		return;
 	}
+	/* The watch may have told already that what was changed is gone. */
+	bool there = provision->step == STEP_CREATE || map_get(provision->known, name);
 	json = json_tokener_parse(sb_str(&provision->body).p);
-	if (str_eq(name_of(json), name))
+	if (there && str_eq(name_of(json), name))
 		keep(provision, json);
 	else
 		provision->listed = false;

@@ -304,15 +304,13 @@ static void end_get(struct item *item, struct json_object *json)
 	start_patch(item, json_text(metadata, "resourceVersion"));
 }
 
-static void end_patch(struct item *item, struct json_object *json)
+static void end_patch(struct item *item, struct known *known, struct json_object *json)
 {
-	struct publisher *publisher = item->publisher;
-	struct known *known = make_known(publisher, str_of(item->key));
 	memcpy(known->sum, item->sum, STATUS_SUM_BYTES);
 	known->revision = revision_of(json_field(json, "metadata"));
 	known->has_status = true;
 	known->written_s = now_s();
-	publisher->stats.writes++;
+	item->publisher->stats.writes++;
 	done(item);
 }
 
@@ -320,10 +318,11 @@ static void on_done(void *user, const struct kube_answer *answer)
 {
 	struct item *item = user;
 	struct publisher *publisher = item->publisher;
+	struct known *known = map_get(publisher->known, str_of(item->key));
 	item->request = NULL;
 	if (answer->unanswered) {
 		put_off(item, 0); /* the client holds it back */
-	} else if (answer->status == 404) {
+	} else if (answer->status == 404 || !known) { /* the watch may have told already */
 		leave(item);
 	} else if (answer->status == 409) {
 		conflict(item);
@@ -335,7 +334,7 @@ static void on_done(void *user, const struct kube_answer *answer)
 		if (item->reading)
 			end_get(item, json);
 		else
-			end_patch(item, json);
+			end_patch(item, known, json);
 		json_object_put(json);
 	}
 	wake(publisher, 0);

@@ -407,6 +407,27 @@ def quota(server, ns, used):
                        "hard": {"services": "1"}, "used": {"services": str(used)}}}))
 
 
+def test_removed_while_it_is_written(proxy, gate, server):
+    """The answer to our write comes after the watch has seen the Service go: it is made again."""
+    written, go_on = threading.Event(), threading.Event()
+
+    def hold(request):
+        if request.method == "PUT" and request.path.endswith("/services/default--again"):
+            written.set()
+            go_on.wait(60)
+    proxy.after = hold
+    gate.kubeconfig = proxy.kubeconfig
+    start(gate, server, m.gateway("again", m.listener("http", 80)))
+    first = service(server, "default--again")
+    server.apply(m.gateway("again", m.listener("http", 80), m.listener("more", 81)))
+    assert written.wait(20)
+    server.delete("service", "default--again")
+    time.sleep(1)
+    go_on.set()
+    eventually(lambda: services(server)["default--again"]["metadata"]["uid"] !=
+               first["metadata"]["uid"] if services(server) else False)
+
+
 def test_quota(gate, server, ns):
     """What there is no room for does not keep what is not wanted any more from being removed."""
     gate.options += ["--lease-namespace", ns]
