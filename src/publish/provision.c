@@ -259,7 +259,8 @@ static void describe(const struct provision *provision, const struct kube_answer
 /* Nothing can be done for now. */
 static void refuse(struct provision *provision, const struct kube_answer *answer)
 {
-	int64_t pause_ms = answer->status / 100 == 4 && answer->status != 429 ?
+	int64_t pause_ms = answer->status / 100 == 4 && answer->status != 401 &&
+					   answer->status != 429 ?
 				   REFUSED_PAUSE_MS :
 				   kube_backoff_ms(provision->attempt++, PAUSE_MIN_MS, PAUSE_MAX_MS);
 	char text[TEXT_BYTES];

@@ -45,6 +45,7 @@ struct item {
 	struct str ns, name; /* they point into the key */
 	bool again;	     /* marked while it runs */
 	bool reading;	     /* GET, or PATCH */
+	bool failed;	     /* and not over it yet */
 	unsigned attempt;
 	double not_before_s;
 	struct publish_basis basis;
@@ -66,7 +67,8 @@ struct publisher {
 	struct item_list queue, later, running;
 	size_t running_count;
 	ev_timer timer;
-	char problems[KIND_COUNT][TEXT_BYTES]; /* "": none */
+	size_t failed[KIND_COUNT]; /* items */
+	char problems[KIND_COUNT][TEXT_BYTES]; /* what the last one failed for; "": none has */
 	struct publish_stats stats;
 };
 
@@ -121,10 +123,22 @@ static void item_stop(struct item *item)
 	sb_fini(&item->body);
 }
 
+/* The kind has a problem for as long as one of its items has. */
+static void set_failed(struct item *item, bool failed, struct str why)
+{
+	struct publisher *publisher = item->publisher;
+	publisher->failed[item->kind] += failed;
+	publisher->failed[item->kind] -= item->failed;
+	item->failed = failed;
+	if (failed || publisher->failed[item->kind] == 0)
+		snprintf(publisher->problems[item->kind], TEXT_BYTES, STR_FMT, STR_ARG(why));
+}
+
 static void item_free(struct item *item)
 {
 	struct publisher *publisher = item->publisher;
 	item_stop(item);
+	set_failed(item, false, STR_NONE);
 	TAILQ_REMOVE(item->list, item, link);
 	publisher->running_count -= item->list == &publisher->running;
 	map_del(publisher->items, str_of(item->key));
@@ -229,26 +243,22 @@ void publisher_gone(struct publisher *publisher, enum kind kind, struct str ns, 
 static void leave(struct item *item)
 {
 	item->attempt = 0;
+	set_failed(item, false, STR_NONE);
 	if (item->again)
 		put_off(item, 0);
 	else
 		item_free(item);
 }
 
-static void done(struct item *item)
-{
-	item->publisher->problems[item->kind][0] = '\0';
-	leave(item);
-}
-
 static void failed(struct item *item, const struct kube_answer *answer)
 {
 	struct publisher *publisher = item->publisher;
-	bool refused = answer->status / 100 == 4 && answer->status != 429;
+	/* 401: the client has another token by the next time. */
+	bool refused = answer->status / 100 == 4 && answer->status != 401 && answer->status != 429;
 	int64_t pause_ms = refused ? REFUSED_PAUSE_MS :
 				     kube_backoff_ms(item->attempt++, PAUSE_MIN_MS, PAUSE_MAX_MS);
 	publisher->stats.failures++;
-	snprintf(publisher->problems[item->kind], TEXT_BYTES, STR_FMT, STR_ARG(answer->text));
+	set_failed(item, true, answer->text);
 	if (pause_ms < answer->retry_after_ms)
 		pause_ms = answer->retry_after_ms;
 	put_off(item, (double)pause_ms / 1000.0);
@@ -296,7 +306,7 @@ static void end_get(struct item *item, struct json_object *json)
 	status_sum(item->kind, status, publisher->controller_name, sum);
 	/* Ours is of another one: a pass over this one is to come, and marks it again. */
 	if (memcmp(sum, item->sum, STATUS_SUM_BYTES) == 0 || (json && !is_made_of(item, json))) {
-		done(item);
+		leave(item);
 		return;
 	}
 	now_text(now);
@@ -311,7 +321,7 @@ static void end_patch(struct item *item, struct known *known, struct json_object
 	known->has_status = true;
 	known->written_s = now_s();
 	item->publisher->stats.writes++;
-	done(item);
+	leave(item);
 }
 
 static void on_done(void *user, const struct kube_answer *answer)
@@ -500,7 +510,6 @@ void publisher_enable(struct publisher *publisher, bool enabled)
 {
 	for (struct map_entry *e; (e = map_first(publisher->items));)
 		item_free(map_value(e));
-	memset(publisher->problems, 0, sizeof(publisher->problems));
 	publisher->enabled = enabled;
 }
 

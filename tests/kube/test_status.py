@@ -336,6 +336,21 @@ def test_lead_stays_under_overload(proxy, gate, server):
     assert "does not lead any more" not in gate.log()
 
 
+def test_one_is_refused(proxy, gate, server):
+    """It is said for as long as it is so, whatever else is written."""
+    proxy.before = lambda request: (422,) if request.path.endswith(
+        "/httproutes/refused/status") else None
+    gate.kubeconfig = proxy.kubeconfig
+    server.apply(m.route("refused", [m.rule("a")]), m.route("fine", [m.rule("a")]))
+    start(gate, server)
+    gate.expect_finding("HTTPRoute", "StatusNotWritten")
+    server.apply(m.route("fine", [m.rule("b")]))
+    accepted(server, "fine")
+    assert [f for f in gate.findings() if f["reason"] == "StatusNotWritten"]
+    server.delete("httproute", "refused")
+    gate.expect_no_finding("HTTPRoute", "StatusNotWritten")
+
+
 READ = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch"]}
 LEASE = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"],
          "verbs": ["get", "create", "update"]}
