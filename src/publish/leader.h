@@ -3,10 +3,10 @@
  *
  *   follower ──(no Lease, a released one, or 15 s without a renewal that we saw)──► leader
  *      ▲                                                                             │ renews
- *      └──────────── another has it, or 10 s without a renewal of ours ──────────────┘ every 2 s
+ *      └───────── another has it, or 10 to 12 s without a renewal of ours ───────────┘ every 2 s
  *
  * Ages are measured with our own clock, from when a renewal was seen: clocks of replicas may
- * differ. A follower asks every 2 s. */
+ * differ. A follower asks every 2 s, and a leader looks as often how old its renewal is. */
 #pragma once
 
 #include "source/kube_client.h"
