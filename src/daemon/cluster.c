@@ -15,7 +15,7 @@
 #include "publish/owner.h"
 #include "status/status.h"
 
-enum { IDENTITY_BYTES = 160, NAMESPACE_BYTES = 64, VERSION_BYTES = 64, DEFINITION_BYTES = 4 << 20,
+enum { IDENTITY_BYTES = 160, NAMESPACE_BYTES = 64, VERSION_BYTES = 64,
        TROUBLE_BYTES = 320, RECORD_BYTES = 64 * 1024 };
 /* Something that HAProxy refuses, or its absence, is told after so long: a reload, or a restart,
  * is none of the users' business. */
@@ -53,7 +53,6 @@ struct cluster {
 	bool programmed;	  /* as last looked at */
 	char known_trouble[256];
 	struct kube_request *definition; /* being read, for its version */
-	struct sb definition_body;
 	ev_timer definition_timer;
 	unsigned definition_attempt;
 	bool version_told;
@@ -366,13 +365,6 @@ static void on_seen(void *user, enum kind kind, struct json_object *json)
 
 /* ---- The version of the Gateway API ---- */
 
-static bool on_definition_body(void *user, struct str bytes, struct error *err)
-{
-	struct cluster *cluster = user;
-	sb_add(&cluster->definition_body, bytes);
-	return sb_ok(&cluster->definition_body, err);
-}
-
 static void note_version(struct cluster *cluster, const char *version)
 {
 	bool news = !cluster->version_told || strcmp(version, cluster->version) != 0;
@@ -386,13 +378,11 @@ static void note_version(struct cluster *cluster, const char *version)
 static void on_definition_done(void *user, const struct kube_answer *answer)
 {
 	struct cluster *cluster = user;
-	struct json_object *json = NULL, *annotations;
+	struct json_object *metadata = json_field(answer->json, "metadata");
+	struct json_object *annotations = json_field(metadata, "annotations");
 	double pause_s = VERSION_PAUSE_S;
 	cluster->definition = NULL;
-	if (answer->status == 200)
-		json = json_tokener_parse(sb_str(&cluster->definition_body).p);
-	annotations = json_field(json_field(json, "metadata"), "annotations");
-	if (json || answer->status == 403 || answer->status == 404) {
+	if (answer->json || answer->status == 403 || answer->status == 404) {
 		note_version(cluster, json_cstr(annotations, GROUP_GATEWAY "/bundle-version"));
 		cluster->definition_attempt = 0;
 	} else {
@@ -404,16 +394,13 @@ static void on_definition_done(void *user, const struct kube_answer *answer)
 						  VERSION_RETRY_MIN_MS, VERSION_RETRY_MAX_MS) /
 			  1000.0;
 	}
-	json_object_put(json);
-	sb_fini(&cluster->definition_body);
 	ev_timer_set(&cluster->definition_timer, pause_s, 0);
 	ev_timer_start(cluster->app->loop, &cluster->definition_timer);
 }
 
 static void read_version(struct cluster *cluster)
 {
-	static const struct kube_request_ops ops = { on_definition_body, on_definition_done };
-	sb_init(&cluster->definition_body, DEFINITION_BYTES);
+	static const struct kube_request_ops ops = { NULL, on_definition_done };
 	cluster->definition =
 		kube_get(cluster->client, DEFINITION_PATH, VERSION_LIMIT_S, &ops, cluster);
 }
@@ -429,7 +416,6 @@ static void forget_definition(struct cluster *cluster)
 {
 	kube_cancel(cluster->definition);
 	cluster->definition = NULL;
-	sb_fini(&cluster->definition_body);
 	ev_timer_stop(cluster->app->loop, &cluster->definition_timer);
 }
 

@@ -16,7 +16,6 @@ enum {
 	LIMIT_S = 30,
 	KEY_BYTES = 8192,
 	PATH_BYTES = 2048,
-	BODY_BYTES = 4 * 1024 * 1024,
 	TIME_BYTES = 40,
 };
 #define SPACING_S 0.25		/* between two Events */
@@ -57,7 +56,6 @@ struct events {
 	unsigned sending;	 /* of its times that it came back */
 	enum step step;
 	struct kube_request *request;
-	struct sb body;
 	ev_timer turn, watch;
 	double last_s; /* when the last one began */
 	struct events_stats stats;
@@ -196,16 +194,9 @@ void events_end(struct events *events)
 
 /* ---- Requests ---- */
 
-static bool on_body(void *user, struct str bytes, struct error *err)
-{
-	struct events *events = user;
-	sb_add(&events->body, bytes);
-	return sb_ok(&events->body, err);
-}
-
 static void on_done(void *user, const struct kube_answer *answer);
 
-static const struct kube_request_ops request_ops = { on_body, on_done };
+static const struct kube_request_ops request_ops = { NULL, on_done };
 
 static void finish(struct events *events)
 {
@@ -233,7 +224,6 @@ static void put_off(struct events *events, double pause_s)
 static void read_path(struct events *events, const char *path, enum step step)
 {
 	events->step = step;
-	sb_reset(&events->body);
 	events->request = kube_get(events->client, path, LIMIT_S, &request_ops, events);
 }
 
@@ -247,7 +237,6 @@ static void write_path(struct events *events, const char *method, const char *pa
 		.body = str_of(json_object_to_json_string_ext(json, JSON_C_TO_STRING_PLAIN)),
 	};
 	events->step = step;
-	sb_reset(&events->body);
 	events->request = kube_send(events->client, &call, LIMIT_S, &request_ops, events);
 }
 
@@ -379,9 +368,7 @@ static void on_done(void *user, const struct kube_answer *answer)
 	} else if (answer->status / 100 != 2) {
 		fail(events, answer);
 	} else {
-		struct json_object *json = json_tokener_parse(sb_str(&events->body).p);
-		succeed(events, json);
-		json_object_put(json);
+		succeed(events, answer->json);
 	}
 }
 
@@ -459,7 +446,6 @@ struct events *events_new(struct ev_loop *loop, struct kube_client *client, stru
 	events->ops = *ops;
 	events->problems = map_new();
 	TAILQ_INIT(&events->queue);
-	sb_init(&events->body, BODY_BYTES);
 	ev_timer_init(&events->turn, on_turn, 0, 0);
 	ev_timer_init(&events->watch, on_watch, WATCH_S, WATCH_S);
 	events->turn.data = events->watch.data = events;
@@ -475,7 +461,6 @@ void events_free(struct events *events)
 	ev_timer_stop(events->loop, &events->turn);
 	ev_timer_stop(events->loop, &events->watch);
 	map_free(events->problems, free);
-	sb_fini(&events->body);
 	free(events);
 }
 

@@ -14,7 +14,6 @@ enum {
 	RETRY_MS = 2000,
 	RELEASE_LIMIT_MS = 2000,
 	REQUEST_LIMIT_S = 5,
-	LEASE_BYTES = 256 * 1024,
 	NAME_BYTES = 256,
 	TEXT_BYTES = 512,
 	TIME_BYTES = 40,
@@ -35,7 +34,6 @@ struct leader {
 	struct json_object *owner; /* NULL: none */
 	struct kube_request *request;
 	enum step step; /* what the request does */
-	struct sb body;
 	ev_timer timer, notify;
 	bool leads;
 	double seen_s;	  /* when the Lease last changed */
@@ -234,16 +232,10 @@ static void end_write(struct leader *leader, int status)
 static void on_done(void *user, const struct kube_answer *answer)
 {
 	struct leader *leader = user;
-	bool good = answer->status / 100 == 2;
-	bool expected = good || answer->status == 404 || answer->status == 409;
+	bool expected = answer->status / 100 == 2 || answer->status == 404 || answer->status == 409;
 	leader->request = NULL;
-	if (good) {
-		struct json_object *json = json_tokener_parse(sb_str(&leader->body).p);
-		if (json_object_is_type(json, json_type_object))
-			keep_lease(leader, json);
-		json_object_put(json);
-	}
-	sb_fini(&leader->body);
+	if (json_object_is_type(answer->json, json_type_object))
+		keep_lease(leader, answer->json);
 	set_trouble(leader, expected ? STR_NONE : answer->text);
 	if (leader->released)
 		give_back(leader);
@@ -255,20 +247,12 @@ static void on_done(void *user, const struct kube_answer *answer)
 		end_write(leader, answer->status);
 }
 
-static bool on_body(void *user, struct str bytes, struct error *err)
-{
-	struct leader *leader = user;
-	sb_add(&leader->body, bytes);
-	return sb_ok(&leader->body, err);
-}
-
-static const struct kube_request_ops request_ops = { on_body, on_done };
+static const struct kube_request_ops request_ops = { NULL, on_done };
 
 static void begin(struct leader *leader, enum step step)
 {
 	leader->step = step;
 	leader->begun_s = now_s();
-	sb_init(&leader->body, LEASE_BYTES);
 }
 
 static void start_read(struct leader *leader)
@@ -387,7 +371,6 @@ void leader_free(struct leader *leader)
 	if (!leader)
 		return;
 	kube_cancel(leader->request);
-	sb_fini(&leader->body);
 	ev_timer_stop(leader->loop, &leader->timer);
 	ev_timer_stop(leader->loop, &leader->notify);
 	forget_lease(leader);

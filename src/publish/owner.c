@@ -6,7 +6,7 @@
 #include "base/sb.h"
 #include "status/json.h"
 
-enum { LIMIT_S = 30, PAUSE_S = 15, BODY_BYTES = 4 * 1024 * 1024, TEXT_BYTES = 512 };
+enum { LIMIT_S = 30, PAUSE_S = 15, TEXT_BYTES = 512 };
 
 static const struct resource {
 	const char *plural, *kind;
@@ -24,7 +24,6 @@ struct owner {
 	void (*changed)(void *user);
 	void *user;
 	struct kube_request *request;
-	struct sb body;
 	ev_timer timer;
 	bool asked;
 	struct json_object *reference;
@@ -47,12 +46,7 @@ static void on_done(void *user, const struct kube_answer *answer)
 {
 	struct owner *owner = user;
 	owner->request = NULL;
-	if (answer->status == 200) {
-		struct json_object *json = json_tokener_parse(sb_str(&owner->body).p);
-		keep_reference(owner, json);
-		json_object_put(json);
-	}
-	sb_fini(&owner->body);
+	keep_reference(owner, answer->json);
 	if (answer->unanswered) {
 		owner_look(owner); /* the client holds it back */
 		return;
@@ -70,16 +64,9 @@ static void on_done(void *user, const struct kube_answer *answer)
 	}
 }
 
-static bool on_body(void *user, struct str bytes, struct error *err)
-{
-	struct owner *owner = user;
-	sb_add(&owner->body, bytes);
-	return sb_ok(&owner->body, err);
-}
-
 void owner_look(struct owner *owner)
 {
-	static const struct kube_request_ops ops = { on_body, on_done };
+	static const struct kube_request_ops ops = { NULL, on_done };
 	struct sb path;
 	if (owner->reference || owner->request)
 		return;
@@ -87,7 +74,6 @@ void owner_look(struct owner *owner)
 	sb_init(&path, 4096);
 	sb_addf(&path, "/apis/apps/v1/namespaces/%s/%s/%s", owner->ns, owner->resource->plural,
 		owner->name);
-	sb_init(&owner->body, BODY_BYTES);
 	owner->request = kube_get(owner->client, sb_str(&path).p, LIMIT_S, &ops, owner);
 	sb_fini(&path);
 }
@@ -159,7 +145,6 @@ void owner_free(struct owner *owner)
 	if (!owner)
 		return;
 	kube_cancel(owner->request);
-	sb_fini(&owner->body);
 	ev_timer_stop(owner->loop, &owner->timer);
 	json_object_put(owner->reference);
 	free(owner);

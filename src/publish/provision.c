@@ -18,7 +18,6 @@ enum {
 	REFUSED_PAUSE_MS = 15000, /* of what will not be better soon */
 	NAME_BYTES = 64,
 	TEXT_BYTES = 768,
-	BODY_BYTES = 4 * 1024 * 1024,
 };
 #define SPACING_S 0.25 /* between two writes of one Service */
 /* Of the same thing, because somebody else writes something else each time: doubles. */
@@ -59,7 +58,6 @@ struct provision {
 	unsigned char sum[DIGEST_RAW_BYTES]; /* of what is written of it */
 	struct kube_request *request;
 	struct kube_json *parser;
-	struct sb body;
 	ev_timer timer;
 	unsigned attempt;
 	char refused[TEXT_BYTES]; /* all of it: "" */
@@ -286,10 +284,9 @@ static void conflict(struct provision *provision)
 				 "remove it, or its Gateway"));
 }
 
-static void end_good(struct provision *provision)
+static void end_good(struct provision *provision, struct json_object *json)
 {
 	struct str name = str_of(provision->name);
-	struct json_object *json;
 	set_trouble(provision, provision->refused, STR(""));
 	provision->attempt = 0;
 	if (provision->step == STEP_LIST) {
@@ -304,12 +301,10 @@ static void end_good(struct provision *provision)
 	}
 	/* The watch may have told already that what was changed is gone. */
 	bool there = provision->step == STEP_CREATE || map_get(provision->known, name);
-	json = json_tokener_parse(sb_str(&provision->body).p);
 	if (there && str_eq(name_of(json), name))
 		keep(provision, json);
 	else
 		provision->listed = false;
-	json_object_put(json);
 	note_write(provision, name);
 }
 
@@ -356,11 +351,10 @@ static void on_done(void *user, const struct kube_answer *answer)
 	provision->request = NULL;
 	ev_timer_stop(provision->loop, &provision->timer);
 	if (answer->status / 100 == 2 && list_is_whole(provision, answer))
-		end_good(provision);
+		end_good(provision, answer->json);
 	else
 		end_bad(provision, answer);
 	provision->step = STEP_NONE;
-	sb_fini(&provision->body);
 	if (!ev_is_active(&provision->timer))
 		wake_after(provision, 0);
 }
@@ -375,24 +369,21 @@ static bool take_listed(void *user, const char *member, struct json_object *json
 	return true;
 }
 
-static bool on_body(void *user, struct str bytes, struct error *err)
+static bool on_listed(void *user, struct str bytes, struct error *err)
 {
 	struct provision *provision = user;
-	if (provision->step == STEP_LIST)
-		return kube_json_feed(provision->parser, bytes, err);
-	sb_add(&provision->body, bytes);
-	return sb_ok(&provision->body, err);
+	return kube_json_feed(provision->parser, bytes, err);
 }
 
 /* ---- Starts of requests ---- */
 
-static const struct kube_request_ops request_ops = { on_body, on_done };
+static const struct kube_request_ops list_ops = { on_listed, on_done };
+static const struct kube_request_ops write_ops = { NULL, on_done };
 
 static void begin(struct provision *provision, enum step step, struct str name, struct sb *path)
 {
 	provision->step = step;
 	snprintf(provision->name, NAME_BYTES, STR_FMT, STR_ARG(name));
-	sb_init(&provision->body, BODY_BYTES);
 	sb_init(path, 4096);
 	sb_addf(path, "/api/v1/namespaces/" STR_FMT "/services", STR_ARG(provision->settings->ns));
 	if (step == STEP_UPDATE || step == STEP_DELETE)
@@ -408,7 +399,7 @@ static void send(struct provision *provision, const char *method, struct sb *pat
 		.type = "application/json",
 		.body = str_of(json_object_to_json_string_ext(body, JSON_C_TO_STRING_PLAIN)),
 	};
-	provision->request = kube_send(provision->client, &call, LIMIT_S, &request_ops, provision);
+	provision->request = kube_send(provision->client, &call, LIMIT_S, &write_ops, provision);
 	sb_fini(path);
 }
 
@@ -434,7 +425,7 @@ static void start_list(struct provision *provision)
 	kube_json_free(provision->parser);
 	provision->parser = kube_json_new(KUBE_JSON_LIST, take_listed, provision);
 	provision->request =
-		kube_get(provision->client, sb_str(&path).p, LIMIT_S, &request_ops, provision);
+		kube_get(provision->client, sb_str(&path).p, LIMIT_S, &list_ops, provision);
 	sb_fini(&labels);
 	sb_fini(&path);
 }
@@ -593,7 +584,6 @@ void provision_enable(struct provision *provision, bool enabled)
 {
 	kube_cancel(provision->request);
 	provision->request = NULL;
-	sb_fini(&provision->body);
 	ev_timer_stop(provision->loop, &provision->timer);
 	forget_all(provision);
 	map_free(provision->histories, free);
@@ -628,7 +618,6 @@ void provision_free(struct provision *provision)
 		return;
 	kube_cancel(provision->request);
 	kube_json_free(provision->parser);
-	sb_fini(&provision->body);
 	ev_timer_stop(provision->loop, &provision->timer);
 	map_free(provision->known, known_free);
 	map_free(provision->histories, free);

@@ -52,7 +52,6 @@ struct item {
 	struct json_object *wanted; /* while it runs */
 	unsigned char sum[STATUS_SUM_BYTES]; /* of wanted */
 	struct kube_request *request;
-	struct sb body;
 	char key[];
 };
 
@@ -120,7 +119,6 @@ static void item_stop(struct item *item)
 	item->request = NULL;
 	json_object_put(item->wanted);
 	item->wanted = NULL;
-	sb_fini(&item->body);
 }
 
 /* The kind has a problem for as long as one of its items has. */
@@ -338,26 +336,15 @@ static void on_done(void *user, const struct kube_answer *answer)
 		conflict(item);
 	} else if (answer->status != 200) {
 		failed(item, answer);
+	} else if (item->reading) {
+		end_get(item, answer->json);
 	} else {
-		struct json_object *json = json_tokener_parse(sb_str(&item->body).p);
-		sb_reset(&item->body);
-		if (item->reading)
-			end_get(item, json);
-		else
-			end_patch(item, known, json);
-		json_object_put(json);
+		end_patch(item, known, answer->json);
 	}
 	wake(publisher, 0);
 }
 
-static bool on_body(void *user, struct str bytes, struct error *err)
-{
-	struct item *item = user;
-	sb_add(&item->body, bytes);
-	return sb_ok(&item->body, err);
-}
-
-static const struct kube_request_ops request_ops = { on_body, on_done };
+static const struct kube_request_ops request_ops = { NULL, on_done };
 
 /* ---- Starts of requests ---- */
 
@@ -424,7 +411,6 @@ static void start(struct item *item, const struct known *known)
 {
 	const struct publish_ops *ops = &item->publisher->ops;
 	move_to(item, &item->publisher->running);
-	sb_init(&item->body, STATUS_BYTES);
 	if (known->has_status || !known->revision) {
 		start_get(item);
 	} else if (ops->record(ops->user, item->kind, NULL) == item->basis.record) {

@@ -21,6 +21,7 @@ enum {
 	RETRY_AFTER_MAX_S = 60, /* whatever a server says */
 	PULSE_LIMIT_S = 10,
 	STATUS_BYTES = 64 * 1024, /* of the body of an answer that is not 2xx */
+	BODY_BYTES = 4 * 1024 * 1024, /* of one that nobody else takes */
 	TEXT_BYTES = 512,
 };
 #define PULSE_S 15.0
@@ -41,7 +42,7 @@ struct kube_request {
 	unsigned limit_s;
 	CURL *easy; /* NULL: in the queue */
 	struct curl_slist *headers;
-	struct sb status_body;
+	struct sb answer_body; /* what ops.body is not for */
 	struct error err; /* of body() */
 	double started_s;
 	bool answered;    /* a status has come */
@@ -162,7 +163,7 @@ static void request_free(struct kube_request *request)
 		curl_easy_cleanup(request->easy);
 	}
 	curl_slist_free_all(request->headers);
-	sb_fini(&request->status_body);
+	sb_fini(&request->answer_body);
 	free(request->type);
 	free(request->body);
 	free(request->url);
@@ -201,20 +202,23 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *user)
 	curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
 	request->client->heard_s = now_s();
 	request->client->stats.bytes += part.n;
-	if (status / 100 != 2)
-		sb_add(&request->status_body, part);
-	else if (request->ops.body && !request->ops.body(request->user, part, &request->err))
-		return 0;
-	return part.n;
+	if (status / 100 == 2 && request->ops.body)
+		return request->ops.body(request->user, part, &request->err) ? part.n : 0;
+	sb_add(&request->answer_body, part);
+	return status / 100 != 2 || sb_ok(&request->answer_body, &request->err) ? part.n : 0;
+}
+
+static struct json_object *parse_body(const struct kube_request *request)
+{
+	struct str body = sb_str(&request->answer_body);
+	return json_tokener_parse(body.n ? body.p : "null");
 }
 
 /* What an API server says of a failure: a Status object, or plain text. */
 static struct str failure_text(struct kube_request *request, int status, char text[TEXT_BYTES],
 			       int64_t *ret_retry_after_ms)
 {
-	struct str body = sb_str(&request->status_body);
-	struct json_object *json = json_tokener_parse(body.n ? body.p : "null");
-	struct json_object *message = NULL;
+	struct json_object *json = parse_body(request), *message = NULL;
 	curl_off_t retry_after_s = 0;
 	if (json_object_is_type(json, json_type_object) &&
 	    json_object_object_get_ex(json, "message", &message) &&
@@ -245,6 +249,8 @@ static void finish(struct kube_request *request, int status, const char *why)
 		client->stats.failures += answer.unanswered;
 	} else if (status / 100 != 2) {
 		answer.text = failure_text(request, status, text, &answer.retry_after_ms);
+	} else if (!ops.body) {
+		answer.json = parse_body(request);
 	}
 	if (request->answered && status >= 100 && status < 600)
 		client->stats.answers[status / 100]++;
@@ -257,6 +263,7 @@ static void finish(struct kube_request *request, int status, const char *why)
 	request_free(request);
 	if (ops.done)
 		ops.done(user, &answer);
+	json_object_put(answer.json);
 }
 
 /* ---- libcurl in the loop ---- */
@@ -560,7 +567,7 @@ static struct kube_request *enqueue(struct kube_client *client, const char *path
 	sb_init(&url, 64 * 1024);
 	sb_addf(&url, "%s%s", client->base, path);
 	request->url = sb_take(&url, NULL);
-	sb_init(&request->status_body, STATUS_BYTES);
+	sb_init(&request->answer_body, ops->body ? STATUS_BYTES : BODY_BYTES);
 	TAILQ_INSERT_TAIL(&client->queue, request, link);
 	return request;
 }

@@ -16,6 +16,7 @@
 #include "source/kubeconfig.h"
 
 struct ev_loop;
+struct json_object;
 struct kube_client;
 struct kube_request;
 
@@ -24,10 +25,12 @@ struct kube_answer {
 	bool unanswered; /* not even a status came: the client tries again by itself */
 	struct str text; /* the server's own message, or ours */
 	int64_t retry_after_ms; /* 0: the server did not say */
+	struct json_object *json; /* of a 2xx that ops.body is not for, borrowed; NULL: no JSON */
 };
 
 struct kube_request_ops {
-	/* A part of the body of a 2xx. False with *err ends the request. May not call the client. */
+	/* A part of the body of a 2xx. False with *err ends the request. May not call the client.
+	 * NULL: the client collects it, up to 4 MiB, and the answer has it. */
 	bool (*body)(void *user, struct str bytes, struct error *err);
 	/* The end of it, also of the struct kube_request. May not cancel others. */
 	void (*done)(void *user, const struct kube_answer *answer);
