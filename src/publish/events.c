@@ -4,11 +4,11 @@
 #include <bsd/sys/queue.h>
 #include <ev.h>
 #include <json-c/json.h>
-#include <time.h>
 
 #include "base/arena.h"
 #include "base/map.h"
 #include "base/sb.h"
+#include "source/clock.h"
 #include "status/event.h"
 
 enum {
@@ -16,7 +16,6 @@ enum {
 	LIMIT_S = 30,
 	KEY_BYTES = 8192,
 	PATH_BYTES = 2048,
-	TIME_BYTES = 40,
 };
 #define SPACING_S 0.25		/* between two Events */
 #define REPEAT_S 60.0		/* between two of one problem */
@@ -61,27 +60,11 @@ struct events {
 	struct events_stats stats;
 };
 
-static double now_s(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
-static void now_text(char ret_text[TIME_BYTES])
-{
-	struct timespec ts;
-	struct tm tm;
-	clock_gettime(CLOCK_REALTIME, &ts);
-	size_t n = strftime(ret_text, TIME_BYTES, "%Y-%m-%dT%H:%M:%S", gmtime_r(&ts.tv_sec, &tm));
-	snprintf(ret_text + n, TIME_BYTES - n, ".%06ldZ", ts.tv_nsec / 1000);
-}
-
 /* ---- The queue ---- */
 
 static void wake(struct events *events, double pause_s)
 {
-	double spacing_s = events->last_s + SPACING_S - now_s();
+	double spacing_s = events->last_s + SPACING_S - clock_s();
 	if (!events->enabled || events->current || TAILQ_EMPTY(&events->queue) ||
 	    ev_is_active(&events->turn))
 		return;
@@ -174,7 +157,7 @@ static void begin_problem(struct problem *problem)
 static void end_problem(struct problem *problem)
 {
 	problem->active = false;
-	problem->gone_s = now_s();
+	problem->gone_s = clock_s();
 	dequeue(problem);
 	if (!problem->told && problem != problem->events->current)
 		forget(problem);
@@ -213,7 +196,7 @@ static void put_off(struct events *events, double pause_s)
 {
 	struct problem *problem = events->current;
 	events->current = NULL;
-	problem->not_before_s = now_s() + pause_s;
+	problem->not_before_s = clock_s() + pause_s;
 	if (problem->active)
 		enqueue(problem);
 	else if (!problem->told)
@@ -267,7 +250,7 @@ static void start(struct problem *problem)
 	char path[PATH_BYTES];
 	dequeue(problem);
 	events->current = problem;
-	events->last_s = now_s();
+	events->last_s = clock_s();
 	if (problem->told) {
 		event_path(problem, problem->event, path);
 		read_path(events, path, STEP_STORED);
@@ -283,8 +266,8 @@ static void create(struct events *events, struct json_object *object)
 				     .note = problem->note,
 				     .controller = events->controller,
 				     .instance = events->instance };
-	char path[PATH_BYTES], now[TIME_BYTES];
-	now_text(now);
+	char path[PATH_BYTES], now[CLOCK_TEXT_BYTES];
+	clock_text(now);
 	event_name(&event, object, problem->event);
 	event_path(problem, "", path);
 	struct json_object *json = event_new(&event, object, now);
@@ -295,8 +278,8 @@ static void create(struct events *events, struct json_object *object)
 static void repeat(struct events *events, struct json_object *stored)
 {
 	struct problem *problem = events->current;
-	char path[PATH_BYTES], now[TIME_BYTES];
-	now_text(now);
+	char path[PATH_BYTES], now[CLOCK_TEXT_BYTES];
+	clock_text(now);
 	event_path(problem, problem->event, path);
 	events->sending = problem->again;
 	struct json_object *patch = event_repeat(stored, events->sending, now);
@@ -309,7 +292,7 @@ static void note_told(struct events *events)
 	events->refused = false;
 	events->current->again -= events->step == STEP_REPEAT ? events->sending : 0;
 	events->current->told = true;
-	events->current->told_s = now_s();
+	events->current->told_s = clock_s();
 	finish(events);
 }
 
@@ -377,7 +360,7 @@ static void on_done(void *user, const struct kube_answer *answer)
 static void on_turn(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct events *events = timer->data;
-	double now = now_s();
+	double now = clock_s();
 	(void)loop;
 	(void)revents;
 	for (struct problem *problem = TAILQ_FIRST(&events->queue); problem;
@@ -394,7 +377,7 @@ static void on_turn(struct ev_loop *loop, ev_timer *timer, int revents)
 static void on_watch(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct events *events = timer->data;
-	double now = now_s();
+	double now = clock_s();
 	(void)loop;
 	(void)revents;
 	for (struct map_entry *e = map_first(events->problems), *next; e; e = next) {

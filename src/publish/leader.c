@@ -3,9 +3,9 @@
 
 #include <bsd/stdlib.h>
 #include <ev.h>
-#include <time.h>
 
 #include "base/sb.h"
+#include "source/clock.h"
 #include "status/json.h"
 
 enum {
@@ -16,7 +16,6 @@ enum {
 	REQUEST_LIMIT_S = 5,
 	NAME_BYTES = 256,
 	TEXT_BYTES = 512,
-	TIME_BYTES = 40,
 };
 
 enum step { STEP_NONE = 0, STEP_READ, STEP_WRITE, STEP_RELEASE };
@@ -42,13 +41,6 @@ struct leader {
 	char holder[NAME_BYTES], seen_version[NAME_BYTES];
 	char trouble[TEXT_BYTES];
 };
-
-static double now_s(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
 
 /* ---- State ---- */
 
@@ -103,15 +95,6 @@ static void set_text(struct json_object *json, const char *name, const char *tex
 	json_object_object_add(json, name, json_object_new_string(text));
 }
 
-static void now_text(char ret_text[TIME_BYTES])
-{
-	struct timespec ts;
-	struct tm tm;
-	clock_gettime(CLOCK_REALTIME, &ts);
-	size_t n = strftime(ret_text, TIME_BYTES, "%Y-%m-%dT%H:%M:%S", gmtime_r(&ts.tv_sec, &tm));
-	snprintf(ret_text + n, TIME_BYTES - n, ".%06ldZ", ts.tv_nsec / 1000);
-}
-
 /* A Lease of nobody, to be created. */
 static struct json_object *new_lease(const struct leader *leader)
 {
@@ -129,8 +112,8 @@ static struct json_object *new_lease(const struct leader *leader)
 static void fill_lease(struct leader *leader, bool ours)
 {
 	struct json_object *spec = json_field(leader->lease, "spec");
-	char now[TIME_BYTES];
-	now_text(now);
+	char now[CLOCK_TEXT_BYTES];
+	clock_text(now);
 	if (leader->owner)
 		json_own(json_field(leader->lease, "metadata"), leader->owner);
 	if (!spec) {
@@ -161,7 +144,7 @@ static void keep_lease(struct leader *leader, struct json_object *json)
 	if (str_is(version, leader->seen_version))
 		return;
 	snprintf(leader->seen_version, NAME_BYTES, STR_FMT, STR_ARG(version));
-	leader->seen_s = now_s();
+	leader->seen_s = clock_s();
 }
 
 static void forget_lease(struct leader *leader)
@@ -178,7 +161,7 @@ static bool is_ours(const struct leader *leader)
 
 static bool may_take(const struct leader *leader)
 {
-	return !leader->holder[0] || is_ours(leader) || now_s() - leader->seen_s > LEASE_S;
+	return !leader->holder[0] || is_ours(leader) || clock_s() - leader->seen_s > LEASE_S;
 }
 
 /* ---- Requests ---- */
@@ -252,7 +235,7 @@ static const struct kube_request_ops request_ops = { NULL, on_done };
 static void begin(struct leader *leader, enum step step)
 {
 	leader->step = step;
-	leader->begun_s = now_s();
+	leader->begun_s = clock_s();
 }
 
 static void start_read(struct leader *leader)
@@ -290,7 +273,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 		end_release(leader);
 		return;
 	}
-	if (leader->leads && now_s() - leader->renewed_s > RENEW_LIMIT_S)
+	if (leader->leads && clock_s() - leader->renewed_s > RENEW_LIMIT_S)
 		set_leads(leader, false);
 	if (!leader->request && leader->leads && leader->lease)
 		start_write(leader, STEP_WRITE);

@@ -2,10 +2,10 @@
 #include "publish/provision.h"
 
 #include <ev.h>
-#include <time.h>
 
 #include "base/digest.h"
 #include "base/map.h"
+#include "source/clock.h"
 #include "source/kube_json.h"
 #include "source/kube_watch.h"
 #include "status/json.h"
@@ -64,13 +64,6 @@ struct provision {
 	uint64_t news;
 	struct provision_stats stats;
 };
-
-static double now_s(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
 
 static void wake_after(struct provision *provision, double pause_s)
 {
@@ -201,7 +194,7 @@ static void note_trouble(struct provision *provision, struct str name, struct st
 {
 	struct history *history = history_of(provision, name);
 	set_trouble(provision, history->trouble, text);
-	history->due_s = now_s() + REFUSED_PAUSE_MS / 1000.0;
+	history->due_s = clock_s() + REFUSED_PAUSE_MS / 1000.0;
 	wait_until(provision, history->due_s);
 }
 
@@ -209,7 +202,7 @@ static void note_write(struct provision *provision, struct str name)
 {
 	struct history *history = history_of(provision, name);
 	unsigned char sum[DIGEST_RAW_BYTES];
-	double now = now_s();
+	double now = clock_s();
 	memcpy(sum, provision->sum, sizeof(sum));
 	bool same = history->written_s > 0 && now - history->written_s < 2 * QUARREL_MAX_S &&
 		    memcmp(sum, history->sum, sizeof(sum)) == 0;
@@ -229,7 +222,7 @@ static void note_write(struct provision *provision, struct str name)
 static bool is_early(struct provision *provision, struct str name)
 {
 	const struct history *history = map_get(provision->histories, name);
-	if (!history || history->due_s <= now_s())
+	if (!history || history->due_s <= clock_s())
 		return false;
 	wait_until(provision, history->due_s);
 	return true;
@@ -295,7 +288,7 @@ static void end_good(struct provision *provision, struct json_object *json)
 		return;
 	}
 	if (provision->step == STEP_DELETE) { /* the watch tells when it is gone */
-		history_of(provision, name)->due_s = now_s() + REFUSED_PAUSE_MS / 1000.0;
+		history_of(provision, name)->due_s = clock_s() + REFUSED_PAUSE_MS / 1000.0;
 		provision->stats.writes++;
 		return;
 	}
@@ -531,7 +524,7 @@ static void walk(struct provision *provision, const struct gateways_view *view)
 		wake_after(provision, 0);
 	} else if (!delete_one(provision, view) && provision->later_s > 0) {
 		provision->dirty = true;
-		wake_after(provision, provision->later_s - now_s());
+		wake_after(provision, provision->later_s - clock_s());
 	}
 }
 

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/map.h"
+#include "source/clock.h"
 #include "source/json.h"
 #include "status/merge.h"
 
@@ -70,13 +71,6 @@ struct publisher {
 	char problems[KIND_COUNT][TEXT_BYTES]; /* what the last one failed for; "": none has */
 	struct publish_stats stats;
 };
-
-static double now_s(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
 
 static struct str make_key(char key[KEY_BYTES], enum kind kind, struct str ns, struct str name)
 {
@@ -147,7 +141,7 @@ static void put_off(struct item *item, double pause_s)
 {
 	item_stop(item);
 	item->again = false;
-	item->not_before_s = now_s() + pause_s;
+	item->not_before_s = clock_s() + pause_s;
 	move_to(item, &item->publisher->later);
 	wake(item->publisher, POLL_S);
 }
@@ -317,7 +311,7 @@ static void end_patch(struct item *item, struct known *known, struct json_object
 	memcpy(known->sum, item->sum, STATUS_SUM_BYTES);
 	known->revision = revision_of(json_field(json, "metadata"));
 	known->has_status = true;
-	known->written_s = now_s();
+	known->written_s = clock_s();
 	item->publisher->stats.writes++;
 	leave(item);
 }
@@ -437,8 +431,8 @@ static void consider(struct item *item)
 		status_sum(item->kind, item->wanted, publisher->controller_name, item->sum);
 	if (answer == PUBLISH_NOTHING || memcmp(item->sum, known->sum, STATUS_SUM_BYTES) == 0)
 		item_free(item);
-	else if (known->written_s > 0 && known->written_s + SPACING_S > now_s())
-		put_off(item, known->written_s + SPACING_S - now_s());
+	else if (known->written_s > 0 && known->written_s + SPACING_S > clock_s())
+		put_off(item, known->written_s + SPACING_S - clock_s());
 	else
 		start(item, known);
 }
@@ -447,7 +441,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct publisher *publisher = timer->data;
 	struct item *item, *next;
-	double now = now_s();
+	double now = clock_s();
 	(void)loop;
 	(void)events;
 	TAILQ_FOREACH_SAFE(item, &publisher->later, link, next)

@@ -13,9 +13,9 @@
 #include <assert.h>
 #include <ev.h>
 #include <netdb.h>
-#include <time.h>
 
 #include "base/map.h"
+#include "source/clock.h"
 
 enum {
 	MIN_TTL_S = 1,
@@ -40,7 +40,7 @@ struct name {
 	struct address_set fresh;     /* of the answer under way */
 	int lost;                     /* the family that `fresh` lacks, being asked for alone */
 	bool asking, wanted;
-	double due;          /* by now_s() */
+	double due;          /* by clock_s() */
 	unsigned int retry_s; /* the next back-off */
 };
 
@@ -167,19 +167,12 @@ static int ttl_of(const struct ares_addrinfo *info)
 }
 
 /* Not the loop's time, which jumps with the system's clock. */
-static double now_s(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
 /* No addresses is a failure too: a name that answers with nothing keeps what it had. */
 static void fail(struct name *name)
 {
 	struct dns *dns = name->dns;
 	dns->stats.failures++;
-	name->due = now_s() + name->retry_s;
+	name->due = clock_s() + name->retry_s;
 	name->retry_s = name->retry_s * 2 < MAX_RETRY_S ? name->retry_s * 2 : MAX_RETRY_S;
 }
 
@@ -247,7 +240,7 @@ static void on_answer(void *user, int status, int timeouts, struct ares_addrinfo
 		if (name->fresh.count == 0) {
 			fail(name);
 		} else {
-			name->due = now_s() + ttl_of(info);
+			name->due = clock_s() + ttl_of(info);
 			name->retry_s = MIN_RETRY_S;
 			name->lost = set_has(&name->fresh, AF_INET) ? AF_INET6 : AF_INET;
 			if (set_has(&name->addresses, name->lost) &&
@@ -265,7 +258,7 @@ static void on_answer(void *user, int status, int timeouts, struct ares_addrinfo
 /* Starts what is due; returns the seconds until something else is, or -1. */
 static double ask_due(struct dns *dns)
 {
-	double now = now_s(), wait = -1;
+	double now = clock_s(), wait = -1;
 	for (struct map_entry *e = map_first(dns->names); e; e = map_next(e)) {
 		struct name *name = map_value(e);
 		if (!name->asking && name->due <= now && dns->asking_count < MAX_QUERIES)
