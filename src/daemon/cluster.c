@@ -22,8 +22,6 @@ enum { IDENTITY_BYTES = 160, NAMESPACE_BYTES = 64, VERSION_BYTES = 64,
 #define PATIENCE_S 5.0
 #define VERSION_LIMIT_S 30
 #define VERSION_PAUSE_S 300.0 /* definitions are installed while we run, too */
-#define VERSION_RETRY_MIN_MS 500
-#define VERSION_RETRY_MAX_MS 30000
 #define POD_NAMESPACE "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 #define DEFINITION_PATH \
 	"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/gatewayclasses." GROUP_GATEWAY
@@ -390,9 +388,7 @@ static void on_definition_done(void *user, const struct kube_answer *answer)
 			log_warning("the version of the Gateway API cannot be read, and the status "
 				    "of GatewayClasses stays as it is: " STR_FMT,
 				    STR_ARG(answer->text));
-		pause_s = (double)kube_backoff_ms(cluster->definition_attempt++,
-						  VERSION_RETRY_MIN_MS, VERSION_RETRY_MAX_MS) /
-			  1000.0;
+		pause_s = (double)kube_retry_ms(answer, &cluster->definition_attempt) / 1000.0;
 	}
 	ev_timer_set(&cluster->definition_timer, pause_s, 0);
 	ev_timer_start(cluster->app->loop, &cluster->definition_timer);

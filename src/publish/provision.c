@@ -13,9 +13,7 @@
 enum {
 	TURN = 64, /* Gateways compared before the loop goes on */
 	LIMIT_S = 30,
-	PAUSE_MIN_MS = 250,
-	PAUSE_MAX_MS = 30000,
-	REFUSED_PAUSE_MS = 15000, /* of what will not be better soon */
+	REFUSED_PAUSE_S = 15, /* of what will not be better soon */
 	NAME_BYTES = 64,
 	TEXT_BYTES = 768,
 };
@@ -194,7 +192,7 @@ static void note_trouble(struct provision *provision, struct str name, struct st
 {
 	struct history *history = history_of(provision, name);
 	set_trouble(provision, history->trouble, text);
-	history->due_s = clock_s() + REFUSED_PAUSE_MS / 1000.0;
+	history->due_s = clock_s() + REFUSED_PAUSE_S;
 	wait_until(provision, history->due_s);
 }
 
@@ -250,18 +248,12 @@ static void describe(const struct provision *provision, const struct kube_answer
 /* Nothing can be done for now. */
 static void refuse(struct provision *provision, const struct kube_answer *answer)
 {
-	int64_t pause_ms = answer->status / 100 == 4 && answer->status != 401 &&
-					   answer->status != 429 ?
-				   REFUSED_PAUSE_MS :
-				   kube_backoff_ms(provision->attempt++, PAUSE_MIN_MS, PAUSE_MAX_MS);
 	char text[TEXT_BYTES];
 	provision->stats.failures++;
 	describe(provision, answer, text);
 	set_trouble(provision, provision->refused, str_of(text));
-	if (pause_ms < answer->retry_after_ms)
-		pause_ms = answer->retry_after_ms;
 	provision->dirty = true;
-	wake_after(provision, (double)pause_ms / 1000.0);
+	wake_after(provision, (double)kube_retry_ms(answer, &provision->attempt) / 1000.0);
 }
 
 /* What is stored is not what we thought: it is read anew. A Service that we did not make, and that
@@ -288,7 +280,7 @@ static void end_good(struct provision *provision, struct json_object *json)
 		return;
 	}
 	if (provision->step == STEP_DELETE) { /* the watch tells when it is gone */
-		history_of(provision, name)->due_s = clock_s() + REFUSED_PAUSE_MS / 1000.0;
+		history_of(provision, name)->due_s = clock_s() + REFUSED_PAUSE_S;
 		provision->stats.writes++;
 		return;
 	}

@@ -14,9 +14,6 @@ enum {
 	MAX_RUNNING = 16,
 	TURN = 64, /* objects compared before the loop goes on */
 	LIMIT_S = 30,
-	PAUSE_MIN_MS = 250,
-	PAUSE_MAX_MS = 30000,
-	REFUSED_PAUSE_MS = 15000, /* of what will not be better soon */
 	KEY_BYTES = 640,
 	TEXT_BYTES = 512,
 	TIME_BYTES = 32,
@@ -244,16 +241,9 @@ static void leave(struct item *item)
 
 static void failed(struct item *item, const struct kube_answer *answer)
 {
-	struct publisher *publisher = item->publisher;
-	/* 401: the client has another token by the next time. */
-	bool refused = answer->status / 100 == 4 && answer->status != 401 && answer->status != 429;
-	int64_t pause_ms = refused ? REFUSED_PAUSE_MS :
-				     kube_backoff_ms(item->attempt++, PAUSE_MIN_MS, PAUSE_MAX_MS);
-	publisher->stats.failures++;
+	item->publisher->stats.failures++;
 	set_failed(item, true, answer->text);
-	if (pause_ms < answer->retry_after_ms)
-		pause_ms = answer->retry_after_ms;
-	put_off(item, (double)pause_ms / 1000.0);
+	put_off(item, (double)kube_retry_ms(answer, &item->attempt) / 1000.0);
 }
 
 /* Somebody else was faster: what is stored is read before the next attempt. */

@@ -14,6 +14,8 @@
 enum {
 	PAUSE_MIN_MS = 250,
 	PAUSE_MAX_MS = 10000,
+	RETRY_MAX_MS = 30000,
+	REFUSED_PAUSE_MS = 15000, /* of what will not be better soon */
 	MAX_STREAMS = 100, /* of one connection; an API server allows as many by default */
 	TOKEN_PAUSE_MS = 20, /* while the rate is spent */
 	CONNECT_LIMIT_S = 10,
@@ -96,6 +98,15 @@ int64_t kube_backoff_ms(unsigned attempt, int64_t base_ms, int64_t max_ms)
 	if (pause_ms > max_ms)
 		pause_ms = max_ms;
 	return pause_ms / 2 + arc4random_uniform((uint32_t)(pause_ms / 2) + 1);
+}
+
+int64_t kube_retry_ms(const struct kube_answer *answer, unsigned *attempt)
+{
+	int status = answer->status;
+	bool refused = status / 100 == 4 && status != 401 && status != 429;
+	int64_t pause_ms = refused ? REFUSED_PAUSE_MS :
+				     kube_backoff_ms((*attempt)++, PAUSE_MIN_MS, RETRY_MAX_MS);
+	return pause_ms > answer->retry_after_ms ? pause_ms : answer->retry_after_ms;
 }
 
 static void pump(struct kube_client *client);

@@ -81,3 +81,7 @@ void kube_client_stats(const struct kube_client *client, struct kube_client_stat
 /* A pause before attempt number `attempt` (0, 1, ...): doubles from base_ms up to max_ms, then
  * is spread between a half and the whole of that. */
 int64_t kube_backoff_ms(unsigned attempt, int64_t base_ms, int64_t max_ms);
+
+/* The pause after an answer that is no success: 15 s when it refuses; what passes by itself (401:
+ * another token is read) is tried sooner, and counted in *attempt. At least what the server says. */
+int64_t kube_retry_ms(const struct kube_answer *answer, unsigned *attempt);
