@@ -8,7 +8,7 @@ import pytest
 import manifests as m
 from conftest import Case
 from manifests import exact, match, prefix, regex
-from tidegate import Tidegate, eventually
+from tidegate import Tidegate, eventually, is_stopped
 
 
 def q(target, **options):
@@ -194,6 +194,7 @@ def test_a_known_header_needs_no_agent(taught):
     for pid in hanging:
         os.kill(pid, signal.SIGSTOP)
     try:
+        eventually(lambda: all(map(is_stopped, hanging)))
         taught.expect("a", headers=[("X-V", "one")])
         taught.expect("b", headers=[("X-V", "two")])
         assert taught.get(headers=[("X-V", "three")]).status == 503

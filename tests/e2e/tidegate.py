@@ -100,6 +100,12 @@ def state_and_parent(pid):
         return "X", 0
 
 
+def is_stopped(pid):
+    """Every thread: the one that takes the signal stops the others."""
+    threads = os.listdir("/proc/%d/task" % pid)
+    return all(state_and_parent(int(thread))[0] == "T" for thread in threads)
+
+
 def alive(pid):
     """Whether a process runs (a zombie does not)."""
     return state_and_parent(pid)[0] not in "XZ"
