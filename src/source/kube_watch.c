@@ -150,6 +150,7 @@ static bool take_event(void *user, const char *member, struct json_object *json,
 
 static void missing(struct kube_watch *watch, const struct kube_answer *answer)
 {
+	begin_list(watch);
 	if (kind_table[watch->resource.kind].versions[watch->version + 1]) {
 		watch->version++;
 		start(watch);
@@ -160,12 +161,20 @@ static void missing(struct kube_watch *watch, const struct kube_answer *answer)
 	pause_for(watch, kube_backoff_ms(0, MISSING_PAUSE_MS, MISSING_PAUSE_MS));
 }
 
+/* A page that is cut off may have named the next one, and objects that are gone when it is asked
+ * for again: the list starts over. */
+static void break_page(struct kube_watch *watch, struct str why)
+{
+	begin_list(watch);
+	set_state(watch, KUBE_WATCH_FAILING, why);
+	back_off(watch, 0);
+}
+
 static void end_page(struct kube_watch *watch)
 {
 	struct error err;
 	if (!kube_json_end(watch->parser, &err)) {
-		set_state(watch, KUBE_WATCH_FAILING, str_of(err.text));
-		back_off(watch, 0);
+		break_page(watch, str_of(err.text));
 		return;
 	}
 	if (!watch->next_page) {
@@ -179,6 +188,9 @@ static void end_page(struct kube_watch *watch)
 static void end_list(struct kube_watch *watch, const struct kube_answer *answer)
 {
 	switch (answer->status) {
+	case 0:
+		break_page(watch, answer->text);
+		return;
 	case 200:
 		end_page(watch);
 		return;

@@ -9,7 +9,8 @@
  *    └ both are tried again, less and less often
  *
  * A list that is repeated never takes anything away before it is complete: the owner marks what
- * it names and drops the rest at list_ends(). */
+ * it names and drops the rest at list_ends(). One whose page breaks off starts over: what the page
+ * said before, the token of the next one too, is not the whole of it. */
 #pragma once
 
 #include "base/sb.h"
@@ -36,7 +37,7 @@ enum kube_watch_state {
 
 /* None of them may call the watch or the client. json is borrowed; it has apiVersion and kind. */
 struct kube_watch_ops {
-	void (*list_begins)(void *user);
+	void (*list_begins)(void *user); /* also again, before the last one has ended */
 	void (*object)(void *user, struct json_object *json); /* it is there, new or not */
 	void (*gone)(void *user, struct json_object *json);
 	void (*list_ends)(void *user);
