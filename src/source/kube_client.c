@@ -22,6 +22,8 @@ enum {
 	ANSWER_LIMIT_S = 30,	/* until a status comes */
 	RETRY_AFTER_MAX_S = 60, /* whatever a server says */
 	PULSE_LIMIT_S = 10,
+	KEEPALIVE_IDLE_S = 15, /* the kernel asks, on each connection; 9 times in vain end it */
+	KEEPALIVE_PAUSE_S = 5,
 	STATUS_BYTES = 64 * 1024, /* of the body of an answer that is not 2xx */
 	BODY_BYTES = 4 * 1024 * 1024, /* of one that nobody else takes */
 	TEXT_BYTES = 512,
@@ -72,7 +74,7 @@ struct kube_client {
 	ev_timer gate;		  /* active: closed; or until the next token */
 	bool away;
 	bool back; /* an answer has come: it is not away any more */
-	bool hung; /* the sign of life did not come */
+	bool hung; /* a connection: nothing answers on it */
 	unsigned attempt;	  /* since it is away */
 	double away_since_s;
 	char away_text[TEXT_BYTES];
@@ -286,6 +288,15 @@ static const char *failure_reason(struct kube_request *request, CURLcode code)
 	return code == CURLE_OK ? NULL : curl_easy_strerror(code);
 }
 
+/* Sent in vain, while nobody else has heard anything either. */
+static bool is_lost(const struct kube_request *request, CURLcode code)
+{
+	curl_off_t sent_us = 0; /* 0: the connection was not even made */
+	curl_easy_getinfo(request->easy, CURLINFO_PRETRANSFER_TIME_T, &sent_us);
+	return code == CURLE_OPERATION_TIMEDOUT && sent_us > 0 &&
+	       request->client->heard_s < request->started_s;
+}
+
 /* "https://10.0.0.1:6443 cannot be reached: Couldn't connect to server" */
 static void conclude(struct kube_request *request, CURLcode code)
 {
@@ -293,6 +304,7 @@ static void conclude(struct kube_request *request, CURLcode code)
 	char why[TEXT_BYTES];
 	long status = 0;
 	curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
+	request->client->hung |= is_lost(request, code);
 	if (reason && !request->answered)
 		snprintf(why, sizeof(why), "%s cannot be reached: %s",
 			 request->client->config->server.p, reason);
@@ -475,6 +487,8 @@ static CURL *make_easy(struct kube_request *request, const struct kube_credentia
 	curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+	curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, (long)KEEPALIVE_IDLE_S);
+	curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, (long)KEEPALIVE_PAUSE_S);
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_LIMIT_S);
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT, (long)request->limit_s);
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
@@ -635,18 +649,22 @@ static void reset_connections(struct kube_client *client)
 static void on_probe_done(void *user, const struct kube_answer *answer)
 {
 	struct kube_client *client = user;
-	client->hung = answer->unanswered;
+	client->hung |= answer->unanswered;
 }
 
-/* A server may take requests and never answer them. */
+/* A server may take requests and never answer them; or it is one of several connections that hangs,
+ * while others are heard. */
 static void drop_unanswered(struct kube_client *client)
 {
 	struct kube_request *request, *next;
 	char why[TEXT_BYTES];
 	snprintf(why, sizeof(why), "%s does not answer", client->config->server.p);
-	TAILQ_FOREACH_SAFE(request, &client->running, link, next)
-		if (!request->answered && now_s() - request->started_s > ANSWER_LIMIT_S)
+	TAILQ_FOREACH_SAFE(request, &client->running, link, next) {
+		if (!request->answered && now_s() - request->started_s > ANSWER_LIMIT_S) {
+			client->hung = true;
 			finish(request, 0, why);
+		}
+	}
 }
 
 static void on_pulse(struct ev_loop *loop, ev_timer *timer, int events)
@@ -658,6 +676,8 @@ static void on_pulse(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)loop;
 	(void)events;
 	drop_unanswered(client);
+	if (client->hung)
+		reset_connections(client);
 	if (TAILQ_EMPTY(&client->running) || client->away || client->probe ||
 	    now_s() - client->heard_s < PULSE_S ||
 	    kube_auth_get(client->auth, &credential, &err) != KUBE_AUTH_READY)

@@ -8,9 +8,16 @@
  *        pause that doubles up to 10 s; the first answer opens it
  *
  * So however many watches wait, a server that is away sees one attempt per pause, and one that
- * comes back sees at most a burst of requests at once and a steady rate after that. A connection
- * that is quiet is asked for a sign of life every 15 s, and given up with all that runs on it when
- * none comes within 10 s. */
+ * comes back sees at most a burst of requests at once and a steady rate after that.
+ *
+ * libcurl would use a connection that hangs on and on. All connections are given up, with what runs
+ * on them, when
+ *   - nothing is heard for 15 s while a request runs, and a sign of life (GET /version) does not
+ *     come within 10 s;
+ *   - a request has had no answer at its limit, and nothing else was heard since it was sent;
+ *   - a request has had no answer for 30 s, whatever else was heard: there may be several
+ *     connections. One on which only watches run, while others are heard, is the kernel's to
+ *     end: within a minute when its other end is gone (TCP keepalive). */
 #pragma once
 
 #include "source/kubeconfig.h"

@@ -12,6 +12,7 @@ import pytest
 import manifests as m
 from apiserver import ApiServer, KubeGate
 from load import Load
+from relay import Relay
 from test_objects import expect, gateway
 from tidegate import eventually
 
@@ -172,6 +173,48 @@ def test_hanging(mortal, doomed, origins):
     mortal.apply(m.route("hang", [m.rule("b")], hostnames=["hang.test"]))
     eventually(lambda: doomed.get("/", host="hang.test").origin == "b", timeout=40)
     eventually(lambda: not doomed.stale())
+
+
+@pytest.fixture
+def relay(server):
+    with contextlib.closing(Relay(server)) as relay:
+        yield relay
+
+
+def test_connections_hang(server, gate, relay):
+    """Nobody ends them, and new ones would do: whoever leads goes on, before another would lead."""
+    gate.kubeconfig = relay.kubeconfig(os.path.join(gate.base, "relay.kubeconfig"))
+    server.apply(gateway(gate), m.route("lost", [m.rule("a")], hostnames=["lost.test"]))
+    gate.start()
+    expect(gate, "a", host="lost.test")
+    eventually(lambda: gate.metrics()["tidegate_leader"] == 1)
+    relay.hang()
+    server.apply(m.route("lost", [m.rule("b")], hostnames=["lost.test"]))
+    eventually(lambda: gate.get("/", host="lost.test").origin == "b", timeout=40)
+    assert gate.metrics()["tidegate_leader"] == 1
+    route = ("httproute", "lost", "-o", "jsonpath={.metadata.generation} "
+             "{.status.parents[0].conditions[0].observedGeneration}")
+    eventually(lambda: len(set(server.kubectl("get", *route).split())) == 1)
+
+
+def test_one_of_two_connections_hangs(server, gate, relay):
+    """More than 100 watches need two. The first goes on, with events all the time."""
+    def listeners(*names):
+        return [m.listener("https-%d" % i, gate.port, hostname="h%d.test" % i, certs=names[i::2])
+                for i in range(2)]
+    absent = ["absent-%d" % i for i in range(120)]
+    gate.kubeconfig = relay.kubeconfig(os.path.join(gate.base, "relay.kubeconfig"))
+    server.apply(gateway(gate, *listeners(*absent)), m.tls_secret("late", "late.test"),
+                 m.route("busy", [m.rule("a")]))
+    gate.start()
+    eventually(lambda: gate.metrics()["tidegate_kube_connections_total"] == 2)
+    relay.hang(first=1)
+    server.apply(gateway(gate, *listeners(*absent, "late")))
+    def read():
+        server.kubectl("label", "httproute", "busy", "--overwrite", "at=%d" % time.monotonic())
+        return gate.metrics()['tidegate_objects{kind="Secret"}'] == 1
+    eventually(read, timeout=60, interval=1)
+    server.delete("secret", "late")
 
 
 # ---- rights ----
