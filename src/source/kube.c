@@ -540,6 +540,16 @@ static void older_finding(const struct unit *unit, struct findings *findings)
 	add_problem(findings, unit, SEVERITY_INFO, "OlderVersion", text);
 }
 
+static void unwatched_finding(const struct unit *unit, struct findings *findings)
+{
+	char name[128], text[1024];
+	resource_name(unit, name, sizeof(name));
+	snprintf(text, sizeof(text),
+		 "%s cannot be watched, so changes are seen up to 30 s late (if it is forbidden: "
+		 "grant the verb watch): %s", name, kube_watch_trouble(unit->watch));
+	add_problem(findings, unit, SEVERITY_WARNING, "WatchFails", text);
+}
+
 static void unit_findings(const struct unit *unit, struct findings *findings)
 {
 	switch (kube_watch_state(unit->watch)) {
@@ -556,6 +566,8 @@ static void unit_findings(const struct unit *unit, struct findings *findings)
 	case KUBE_WATCH_SYNCED:
 		if (!kube_watch_is_newest(unit->watch))
 			older_finding(unit, findings);
+		if (*kube_watch_trouble(unit->watch))
+			unwatched_finding(unit, findings);
 		break;
 	case KUBE_WATCH_STARTING:
 		break;
@@ -601,9 +613,12 @@ static void judge_age(const struct kube_source *source, struct source_state *sta
 		snprintf(state->stale, sizeof(state->stale), "%s", away);
 	for (struct map_entry *e = map_first(source->units); !away && e; e = map_next(e)) {
 		const struct unit *unit = map_value(e);
-		if (kube_watch_state(unit->watch) == KUBE_WATCH_FAILING) {
+		bool fails = kube_watch_state(unit->watch) == KUBE_WATCH_FAILING;
+		const char *why = fails ? kube_watch_text(unit->watch) :
+					  kube_watch_trouble(unit->watch);
+		if (*why) {
 			snprintf(state->stale, sizeof(state->stale), "%s: %s", unit->kind->plural,
-				 kube_watch_text(unit->watch));
+				 why);
 			return;
 		}
 	}

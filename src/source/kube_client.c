@@ -267,7 +267,8 @@ static void finish(struct kube_request *request, int status, const char *why)
 	}
 	if (request->answered && status >= 100 && status < 600)
 		client->stats.answers[status / 100]++;
-	if (answer.unanswered || (!why && is_busy(status)))
+	answer.busy = !why && is_busy(status);
+	if (answer.unanswered || answer.busy)
 		go_away(client, text, answer.retry_after_ms);
 	if (status == 401)
 		kube_auth_refused(client->auth);

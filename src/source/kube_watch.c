@@ -15,6 +15,7 @@ enum {
 	PAUSE_MIN_MS = 500,
 	PAUSE_MAX_MS = 30000,
 	MISSING_PAUSE_MS = 10000,
+	FRUITLESS_MAX = 5, /* watches; more in a row are no accident */
 	VERSION_BYTES = 128,
 	TEXT_BYTES = 512,
 };
@@ -31,13 +32,15 @@ struct kube_watch {
 	struct kube_json *parser;
 	ev_timer timer;
 	bool listing;	       /* or watching */
-	bool relist;	       /* the watch said that its version is too old */
+	bool relist;	       /* the watch said that it cannot go on */
 	unsigned attempt;
+	unsigned fruitless;    /* watches in a row that said nothing and did not last */
 	double started_s;      /* of the watch */
 	char resource_version[VERSION_BYTES]; /* "" while listing: not known yet */
 	char *next_page;	      /* the continue token; NULL: none */
 	enum kube_watch_state state;
 	char text[TEXT_BYTES];
+	char trouble[TEXT_BYTES]; /* why watches are fruitless */
 	struct kube_watch_stats stats;
 };
 
@@ -48,6 +51,14 @@ static void set_state(struct kube_watch *watch, enum kube_watch_state state, str
 	bool same = watch->state == state && str_is(text, watch->text);
 	watch->state = state;
 	snprintf(watch->text, sizeof(watch->text), STR_FMT, STR_ARG(text));
+	if (!same)
+		watch->ops->changed(watch->user);
+}
+
+static void set_trouble(struct kube_watch *watch, struct str text)
+{
+	bool same = str_is(text, watch->trouble);
+	snprintf(watch->trouble, sizeof(watch->trouble), STR_FMT, STR_ARG(text));
 	if (!same)
 		watch->ops->changed(watch->user);
 }
@@ -120,10 +131,17 @@ static bool take_list_member(void *user, const char *member, struct json_object 
 	return true;
 }
 
-/* An event of type ERROR holds a Status. */
+/* A watch is good for something. */
+static void note_fruit(struct kube_watch *watch)
+{
+	watch->fruitless = 0;
+	set_trouble(watch, STR_NONE);
+}
+
+/* An event of type ERROR holds a Status: 410 when the version is too old, or what broke. */
 static bool take_error(struct kube_watch *watch, struct json_object *status, struct error *err)
 {
-	watch->relist = json_object_get_int(json_field(status, "code")) == 410;
+	watch->relist = true;
 	return error_set(err, ERR_PROTO, "%s", json_cstr(status, "message"));
 }
 
@@ -138,6 +156,7 @@ static bool take_event(void *user, const char *member, struct json_object *json,
 	if (strcmp(type, "ERROR") == 0)
 		return take_error(watch, object, err);
 	watch->stats.events++;
+	note_fruit(watch);
 	if (strcmp(type, "DELETED") == 0)
 		watch->ops->gone(watch->user, object);
 	else if (strcmp(type, "BOOKMARK") != 0)
@@ -210,15 +229,19 @@ static void end_list(struct kube_watch *watch, const struct kube_answer *answer)
 }
 
 /* A watch that ends as agreed, or with its connection, goes on at once; but not if it never
- * lasts. */
+ * lasts. One that is refused again and again may be so for its version: a new list has another, and
+ * the changes meanwhile. */
 static void end_watch(struct kube_watch *watch, const struct kube_answer *answer)
 {
-	bool sound = ev_now(watch->loop) - watch->started_s >= SOUND_S;
-	bool ended = answer->status == 200 || answer->status == 0;
-	if (sound)
+	bool ended = !watch->relist && (answer->status == 200 || answer->status == 0);
+	if (ended && ev_now(watch->loop) - watch->started_s >= SOUND_S) {
 		watch->attempt = 0;
+		note_fruit(watch);
+	} else if (!answer->busy && ++watch->fruitless >= FRUITLESS_MAX) {
+		set_trouble(watch, str_empty(answer->text) ? STR("it ends at once") : answer->text);
+	}
 	if (watch->relist || answer->status == 410 || answer->status == 403 ||
-	    answer->status == 404)
+	    answer->status == 404 || (!ended && watch->fruitless >= FRUITLESS_MAX))
 		begin_list(watch);
 	if (ended && watch->attempt == 0) {
 		watch->attempt = 1;
@@ -369,6 +392,11 @@ enum kube_watch_state kube_watch_state(const struct kube_watch *watch)
 const char *kube_watch_text(const struct kube_watch *watch)
 {
 	return watch->text;
+}
+
+const char *kube_watch_trouble(const struct kube_watch *watch)
+{
+	return watch->state == KUBE_WATCH_SYNCED ? watch->trouble : "";
 }
 
 const char *kube_watch_version(const struct kube_watch *watch)

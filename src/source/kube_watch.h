@@ -29,7 +29,7 @@ struct kube_resource {
 
 enum kube_watch_state {
 	KUBE_WATCH_STARTING = 0, /* nothing is known yet */
-	KUBE_WATCH_SYNCED,       /* a complete list is in force, and followed */
+	KUBE_WATCH_SYNCED,       /* a complete list is in force, and followed but for the trouble */
 	KUBE_WATCH_MISSING,      /* the API server does not have the resource */
 	KUBE_WATCH_FORBIDDEN,
 	KUBE_WATCH_FAILING, /* it has answered, but not with a list */
@@ -41,7 +41,7 @@ struct kube_watch_ops {
 	void (*object)(void *user, struct json_object *json); /* it is there, new or not */
 	void (*gone)(void *user, struct json_object *json);
 	void (*list_ends)(void *user);
-	void (*changed)(void *user); /* the state */
+	void (*changed)(void *user); /* the state, or the trouble */
 };
 
 /* Starts at once. */
@@ -52,6 +52,9 @@ void kube_watch_free(struct kube_watch *watch); /* accepts NULL */
 
 enum kube_watch_state kube_watch_state(const struct kube_watch *watch);
 const char *kube_watch_text(const struct kube_watch *watch);    /* what is wrong; "" */
+/* Why a list that is in force is not followed: five watches in a row have failed. "" until then,
+ * and from the next event or bookmark, or watch that has lasted. */
+const char *kube_watch_trouble(const struct kube_watch *watch);
 const char *kube_watch_version(const struct kube_watch *watch); /* "v1": what is tried or used */
 bool kube_watch_is_newest(const struct kube_watch *watch);      /* that version, of ours */
 

@@ -232,6 +232,28 @@ def test_forbidden_kind(server, gate):
     gate.expect_no_finding("ReferenceGrant", "Forbidden")
 
 
+def test_watch_is_forbidden(server, gate, ns):
+    """The lists of a kind may be had: they are asked for again and again, which is said."""
+    server.account("blind", GATEWAY_API, CORE, SLICES, BACKENDS,
+                   dict(GRANTS, verbs=["get", "list"]))
+    gate.log_in({"token": server.token("blind")})
+    server.apply(gateway(gate), m.route("blind", [m.rule("a")]), m.grant("g", ns, "default"))
+    gate.start()
+    expect(gate, "a")
+    text = gate.expect_finding("ReferenceGrant", "WatchFails")["text"]
+    assert "cannot watch resource \"referencegrants\"" in text
+    assert "referencegrants" in gate.status()["source"]["why"]
+    server.allow("blind", *ALL)
+    os.kill(gate.process.pid, signal.SIGHUP)
+    def over():
+        """With the first event; bookmarks come once a minute."""
+        server.kubectl("label", "referencegrant", "g", "-n", ns, "--overwrite",
+                       "at=%d" % time.monotonic())
+        return not gate.stale()
+    eventually(over, timeout=40)
+    gate.expect_no_finding("ReferenceGrant", "WatchFails")
+
+
 def test_token_rotates(server, gate):
     """The kubelet replaces the token's file; the old token is worth nothing any more."""
     for name in ("first", "second"):

@@ -27,7 +27,8 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 	const struct kube_request_ops ops = request->ops;
 	void *user = request->user;
 	struct fake_answer says = fake_client_answer(request->path);
-	struct kube_answer answer = { .status = says.status, .unanswered = !says.status };
+	struct kube_answer answer = { .status = says.status, .unanswered = !says.status,
+				      .busy = says.status == 429 };
 	struct error err;
 	(void)loop;
 	(void)events;

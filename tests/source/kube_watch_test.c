@@ -19,6 +19,8 @@
 #define EVENT(type, name, version)                                                      \
 	"{\"type\":\"" type "\",\"object\":{\"metadata\":{\"name\":\"" name             \
 	"\",\"resourceVersion\":\"" version "\"}}}"
+#define ERROR(code) \
+	"{\"type\":\"ERROR\",\"object\":{\"code\":" code ",\"message\":\"told " code "\"}}"
 
 enum { SCRIPT_ROWS = 16 };
 
@@ -70,7 +72,9 @@ static void on_changed(void *user)
 	static const char *const names[] = { "STARTING", "SYNCED", "MISSING", "FORBIDDEN",
 					     "FAILING" };
 	(void)user;
-	sb_addf(&it.trace, "%s ", names[kube_watch_state(it.watch)]);
+	const char *trouble = kube_watch_trouble(it.watch);
+	sb_addf(&it.trace, *trouble ? "%s(%s) " : "%s ", names[kube_watch_state(it.watch)],
+		trouble);
 }
 
 /* "list", "list t1" (that page), "watch 7" (from that version); "v1beta1/..." of the older one */
@@ -91,7 +95,12 @@ static struct fake_answer answer(const char *path)
 }
 
 #define LISTED { 200, PAGE("", ITEM("a")), false, false }
+#define ENDED { 200, "", false, false }
+#define REFUSED(status) { status, "no", false, false }
 #define REST { 200, "", false, true } /* a watch that says nothing: the end of a script */
+
+#define LISTS "begins | list +a ends SYNCED | "
+#define AGAIN "watch 7 begins | list +a ends | "
 
 static const struct script scripts[] = {
 	{ "two pages and a watch that breaks off",
@@ -130,6 +139,25 @@ static const struct script scripts[] = {
 	    LISTED,
 	    REST },
 	  "begins | list +a | list t1 begins | v1beta1/list +a ends SYNCED | v1beta1/watch 7 " },
+	{ "a watch that is forbidden, and then is not",
+	  { LISTED, REFUSED(403), LISTED, REFUSED(403), LISTED, REFUSED(403), LISTED, REFUSED(403),
+	    LISTED, REFUSED(403), LISTED, { 200, EVENT("BOOKMARK", "", "8"), true, false }, REST },
+	  LISTS AGAIN AGAIN AGAIN AGAIN "watch 7 SYNCED(no) begins | list +a ends "
+	  "| watch 7 SYNCED | watch 8 " },
+	{ "a version that cannot be watched",
+	  { LISTED, REFUSED(500), REFUSED(500), REFUSED(500), REFUSED(500), REFUSED(500), LISTED,
+	    REST },
+	  LISTS "watch 7 | watch 7 | watch 7 | watch 7 | watch 7 SYNCED(no) begins | list +a ends "
+	  "| watch 7 " },
+	{ "a server that is busy",
+	  { LISTED, REFUSED(429), REFUSED(429), REFUSED(429), REFUSED(429), REFUSED(429), REST },
+	  LISTS "watch 7 | watch 7 | watch 7 | watch 7 | watch 7 | watch 7 " },
+	{ "a watch that breaks in the middle",
+	  { LISTED, { 200, EVENT("ADDED", "b", "8") ERROR("500"), false, false }, LISTED, REST },
+	  LISTS "watch 7 +b begins | list +a ends | watch 7 " },
+	{ "watches that end at once",
+	  { LISTED, ENDED, ENDED, ENDED, ENDED, { 200, "", true, false }, REST },
+	  LISTS "watch 7 | watch 7 | watch 7 | watch 7 | watch 7 SYNCED(broken off) | watch 7 " },
 };
 
 static void test_scripts(void **state)
