@@ -133,12 +133,14 @@ static void on_settle(struct ev_loop *loop, ev_timer *timer, int events)
 	source->sink.settled(source->sink.user);
 }
 
-/* True when the unit has said all that it can say now. */
+/* True when the unit has said all that it can say now. For a kind that need not be there nobody
+ * waits until it can be read. */
 static bool has_spoken(const struct unit *unit)
 {
 	enum kube_watch_state state = kube_watch_state(unit->watch);
+	bool optional = unit->kind->missing == SEVERITY_INFO;
 	return state == KUBE_WATCH_SYNCED || state == KUBE_WATCH_MISSING ||
-	       state == KUBE_WATCH_FORBIDDEN;
+	       state == KUBE_WATCH_FORBIDDEN || (state == KUBE_WATCH_FAILING && optional);
 }
 
 static bool all_have_spoken(const struct kube_source *source)
@@ -594,14 +596,15 @@ bool kube_source_has_all(const struct kube_source *source, enum kind kind)
 	return true;
 }
 
-/* The first kind that routing needs and that may not be read. */
+/* The first kind that routing needs and that may not be read, or that cannot be read now. */
 void kube_source_doubt(const struct kube_source *source, char *ret_why, size_t size)
 {
 	ret_why[0] = '\0';
 	for (struct map_entry *e = map_first(source->units); e && !*ret_why; e = map_next(e)) {
 		const struct unit *unit = map_value(e);
-		if (unit->kind->essential &&
-		    kube_watch_state(unit->watch) == KUBE_WATCH_FORBIDDEN)
+		enum kube_watch_state state = kube_watch_state(unit->watch);
+		if (state == KUBE_WATCH_FAILING ||
+		    (state == KUBE_WATCH_FORBIDDEN && unit->kind->essential))
 			snprintf(ret_why, size, "%s", kube_watch_text(unit->watch));
 	}
 }

@@ -15,7 +15,7 @@ struct source_sink {
 };
 
 struct source_state { /* cheap to ask for at every pass */
-	bool complete; /* everything has been read once */
+	bool complete; /* everything has been read once, but what nobody waits for */
 	bool waiting;  /* for objects that others refer to: hold changes back, settled() follows */
 	char stale[640]; /* why what it has may be old; "": it is not */
 	double stale_s;	 /* since when, in seconds ago */
