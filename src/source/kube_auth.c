@@ -38,7 +38,8 @@ struct plugin {
 	struct sb output;
 	struct arena *arena; /* of the credential; NULL: none */
 	struct kube_credential credential;
-	int64_t expires_s, started_s; /* wall clock; 0: never */
+	int64_t expires_s; /* wall clock; 0: never */
+	int64_t started_s; /* monotonic */
 	bool refused;
 };
 
@@ -315,6 +316,13 @@ static bool spawn(const struct kubeconfig *config, int output_fd, pid_t *ret_pid
 			 strerror(failed), config->exec.install_hint.p);
 }
 
+static int64_t monotonic_s(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec;
+}
+
 static bool plugin_start(struct kube_auth *auth, struct error *err)
 {
 	struct plugin *plugin = &auth->plugin;
@@ -328,7 +336,7 @@ static bool plugin_start(struct kube_auth *auth, struct error *err)
 		return false;
 	}
 	fcntl(fds[0], F_SETFL, O_NONBLOCK);
-	plugin->started_s = (int64_t)time(NULL);
+	plugin->started_s = monotonic_s();
 	sb_init(&plugin->output, MAX_OUTPUT_BYTES);
 	ev_io_set(&plugin->io, fds[0], EV_READ);
 	ev_io_start(auth->loop, &plugin->io);
@@ -343,9 +351,9 @@ static enum kube_auth_state plugin_get(struct kube_auth *auth, struct kube_crede
 				       struct error *err)
 {
 	struct plugin *plugin = &auth->plugin;
-	int64_t now_s = (int64_t)time(NULL);
-	bool expired = plugin->expires_s && now_s + EXPIRY_MARGIN_S >= plugin->expires_s;
-	bool tried_lately = now_s - plugin->started_s < PAUSE_S;
+	bool expired = plugin->expires_s &&
+		       (int64_t)time(NULL) + EXPIRY_MARGIN_S >= plugin->expires_s;
+	bool tried_lately = monotonic_s() - plugin->started_s < PAUSE_S;
 	if (plugin->pid)
 		return KUBE_AUTH_WAIT;
 	if (plugin->arena && ((!expired && !plugin->refused) || tried_lately)) {

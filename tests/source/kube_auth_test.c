@@ -8,6 +8,8 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -15,6 +17,25 @@
 #include "base/sb.h"
 
 static char dir[] = "/tmp/tidegate-auth-XXXXXX";
+
+/* How far the clocks have been set, and time has passed, by hand. */
+static time_t set_s, passed_s;
+
+int clock_gettime(clockid_t clock, struct timespec *ret)
+{
+	long failed = syscall(SYS_clock_gettime, clock, ret);
+	ret->tv_sec += passed_s + (clock == CLOCK_REALTIME ? set_s : 0);
+	return (int)failed;
+}
+
+time_t time(time_t *ret)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	if (ret)
+		*ret = ts.tv_sec;
+	return ts.tv_sec;
+}
 
 struct fixture {
 	struct ev_loop *loop;
@@ -157,6 +178,24 @@ static void test_plugin(void **state)
 	assert_int_equal(runs(f), 1);
 }
 
+/* How long it is since the plug-in ran does not depend on what the clock is set to. */
+static void test_plugin_clock(void **state)
+{
+	static const time_t steps[] = { -3600, 3600 };
+	struct fixture *f = *state;
+	use_plugin(f, "{\"token\":\"abc\",\"expirationTimestamp\":\"2100-01-01T00:00:00Z\"}", "");
+	run_plugin(f);
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		kube_auth_refused(f->auth);
+		set_s += steps[i];
+		expect_token(f, "abc");
+		assert_int_equal(runs(f), i + 1);
+		passed_s += 11;
+		run_plugin(f);
+		assert_int_equal(runs(f), i + 2);
+	}
+}
+
 static void test_plugin_fails(void **state)
 {
 	struct fixture *f = *state;
@@ -242,6 +281,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_token_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_plugin, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_plugin_clock, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_plugin_fails, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_plugin_dropped, setup, teardown),
 		cmocka_unit_test(test_parse),
