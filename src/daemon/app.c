@@ -5,6 +5,7 @@
 #include "daemon/control.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
+#include "source/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,13 +25,6 @@
 
 const double histogram_bounds[HISTOGRAM_BUCKETS] = { 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
 						     0.25,  0.5,    1,	   2.5,	 5,	10 };
-
-double app_now_s(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
 
 void histogram_add(struct histogram *histogram, double seconds)
 {
@@ -95,7 +89,7 @@ static void count_applied(struct app *app, uint64_t sequence)
 	for (size_t i = 0; i < app->update_count; i++) {
 		if (app->updates[i].sequence <= sequence)
 			histogram_add(&app->apply_seconds,
-				      app_now_s() - app->updates[i].at);
+				      clock_s() - app->updates[i].at);
 		else
 			app->updates[kept++] = app->updates[i];
 	}
@@ -168,7 +162,7 @@ static void note_ready(struct app *app)
 	engine_stats(app->engine, &stats);
 	const struct haproxy_caps *caps = engine_caps(app->engine);
 	log_info("ready: HAProxy %u.%u.%u, worker %d, %.3f s after the start", caps->major,
-		 caps->minor, caps->patch, stats.worker_pid, app_now_s() - app->started_at);
+		 caps->minor, caps->patch, stats.worker_pid, clock_s() - app->started_at);
 	notify_ready(app);
 }
 
@@ -247,9 +241,9 @@ static struct changes *make_pass(struct app *app)
 		.lookup = dns_lookup,
 		.lookup_user = app->dns,
 	};
-	double begin = app_now_s();
+	double begin = clock_s();
 	struct changes *changes = compile_pass(app->compiler, &options);
-	histogram_add(&app->pass_seconds, app_now_s() - begin);
+	histogram_add(&app->pass_seconds, clock_s() - begin);
 	app->pass_count++;
 	app->change_count += changes->count;
 
@@ -278,7 +272,7 @@ static void send_changes(struct app *app, struct changes *changes, bool even_non
 		return;
 	app->updates = grow(app->updates, app->update_count, &app->update_capacity,
 			    sizeof(*app->updates));
-	app->updates[app->update_count++] = (struct app_update){ sequence, app_now_s() };
+	app->updates[app->update_count++] = (struct app_update){ sequence, clock_s() };
 }
 
 /* Servers that an operator drained stay so over restarts of ours. */
@@ -599,7 +593,7 @@ static void on_left(void *user)
 static void stop(struct app *app, enum engine_stop how)
 {
 	app->stopping = app->leaving = true;
-	app->stopping_at = app_now_s();
+	app->stopping_at = clock_s();
 	if (app->cluster)
 		cluster_stop(app->cluster, on_left, app);
 	else
@@ -618,7 +612,7 @@ static void on_term(struct ev_loop *loop, ev_signal *watcher, int revents)
 	struct app *app = watcher->data;
 	if (app->stopping) {
 		/* timeout(1) and terminals signal the process and its group: that is one wish. */
-		if (app_now_s() - app->stopping_at < SAME_SIGNAL_S)
+		if (clock_s() - app->stopping_at < SAME_SIGNAL_S)
 			return;
 		log_warning("second signal: leaving at once");
 		ev_break(loop, EVBREAK_ALL);
@@ -803,7 +797,7 @@ int app_run(const struct app_options *options)
 	struct error err;
 	signal(SIGPIPE, SIG_IGN);
 	app.loop = ev_default_loop(0);
-	app.started_at = app_now_s();
+	app.started_at = clock_s();
 	if (!make_parts(&app, &err)) {
 		log_error("%s", err.text);
 		return finish(&app);

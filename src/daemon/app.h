@@ -53,7 +53,7 @@ struct app_waiter {
 
 struct app_update { /* sent to the engine, not applied yet */
 	uint64_t sequence;
-	double at; /* app_now_s() */
+	double at; /* clock_s() */
 };
 
 struct control;
@@ -79,7 +79,7 @@ struct app {
 	bool ready;	 /* has been */
 	bool stopping, upgrading;
 	bool leaving; /* the cluster's lead is being given back */
-	double stopping_at; /* app_now_s() */
+	double stopping_at; /* clock_s() */
 	char stale[640];   /* what was last logged of why the source may be old */
 	char holding[320]; /* why the last-good plan is served; "": it is not */
 	char trouble[320]; /* the last failure of an apply; "": none */
@@ -92,7 +92,7 @@ struct app {
 
 	uint64_t pass_count, change_count;
 	struct histogram pass_seconds, apply_seconds;
-	double started_at; /* app_now_s() */
+	double started_at; /* clock_s() */
 	uint64_t last_event; /* of the engine that was logged */
 	struct map *known_findings; /* texts that were logged */
 	uint64_t logged_pass;	    /* the pass whose findings were logged; UINT64_MAX: none */
@@ -105,9 +105,6 @@ struct app {
 /* Runs until stopped; returns the exit status. With SIGUSR2 it does not return: the process
  * becomes the new binary. */
 int app_run(const struct app_options *options);
-
-/* Seconds that never jump, unlike ev_time() and ev_now(). */
-double app_now_s(void);
 
 /* "" when ready; else one sentence why not. */
 const char *app_not_ready(const struct app *app);

@@ -13,6 +13,7 @@
 #include "source/json.h"
 #include "publish/leader.h"
 #include "publish/owner.h"
+#include "source/clock.h"
 #include "status/status.h"
 
 enum { IDENTITY_BYTES = 160, NAMESPACE_BYTES = 64, VERSION_BYTES = 64,
@@ -69,7 +70,7 @@ static bool is_programmed(struct cluster *cluster)
 	if (programmed)
 		cluster->unprogrammed_at_s = 0;
 	else if (cluster->unprogrammed_at_s == 0)
-		cluster->unprogrammed_at_s = app_now_s();
+		cluster->unprogrammed_at_s = clock_s();
 	cluster->programmed = programmed;
 	return programmed;
 }
@@ -157,7 +158,7 @@ static enum publish_answer render_gateway(struct cluster *cluster, struct str ns
 				    .user = cluster };
 	if (!gateway)
 		return PUBLISH_NOTHING;
-	if ((!live.programmed && app_now_s() - cluster->unprogrammed_at_s < PATIENCE_S) ||
+	if ((!live.programmed && clock_s() - cluster->unprogrammed_at_s < PATIENCE_S) ||
 	    !may_record(cluster, gateway->share))
 		return PUBLISH_LATER;
 	render_addresses(cluster, gateway, addresses, &live);
@@ -466,7 +467,7 @@ static void on_lease_client_changed(void *user)
 static bool is_failing(const struct cluster *cluster)
 {
 	return cluster->unprogrammed_at_s > 0 &&
-	       app_now_s() - cluster->unprogrammed_at_s >= PATIENCE_S;
+	       clock_s() - cluster->unprogrammed_at_s >= PATIENCE_S;
 }
 
 static uint64_t service_news(const struct cluster *cluster)

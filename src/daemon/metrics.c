@@ -2,6 +2,7 @@
 #include "daemon/metrics.h"
 
 #include "daemon/app.h"
+#include "source/clock.h"
 
 static void head(struct sb *out, const char *name, const char *type, const char *help)
 {
@@ -226,7 +227,7 @@ static void process_metrics(const struct app *app, struct sb *out)
 	overrides_servers(app->overrides, &servers);
 	number(out, "overrides", "gauge", "Overrides by tidectl in force.", weights + servers);
 	head(out, "uptime_seconds", "gauge", "Seconds since the start of tidegate.");
-	sb_addf(out, "tidegate_uptime_seconds %.3f\n", app_now_s() - app->started_at);
+	sb_addf(out, "tidegate_uptime_seconds %.3f\n", clock_s() - app->started_at);
 }
 
 static bool agent_name(struct str name)

@@ -2,15 +2,23 @@
 /* The clocks: one that only goes on, and the one on the wall. */
 #pragma once
 
+#include <stdint.h>
 #include <stdio.h>
 #include <time.h>
 
-/* Seconds since some moment; for pauses and ages. */
+/* Seconds since some moment, which never jump, unlike those of ev_time() and ev_now(): for pauses
+ * and ages. */
 static inline double clock_s(void)
 {
 	struct timespec ts;
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+/* Likewise in milliseconds; never 0. */
+static inline int64_t clock_ms(void)
+{
+	return (int64_t)(clock_s() * 1000.0) + 1;
 }
 
 enum { CLOCK_TEXT_BYTES = 40 };

@@ -21,6 +21,7 @@
 #include "base/map.h"
 #include "base/sb.h"
 #include "source/catalog.h"
+#include "source/clock.h"
 #include "source/watch.h"
 
 enum {
@@ -82,14 +83,6 @@ struct files_source {
 	struct sb problem_paths;   /* likewise, each with a NUL behind it */
 	struct files_stats stats;
 };
-
-/* Never 0, which means "not" in this file. */
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000 + 1;
-}
 
 static struct findings *findings_make(void)
 {
@@ -317,7 +310,7 @@ static void load(struct files_source *source, struct tracked *file)
 	struct error err = { ERR_NONE, "" };
 	struct str text;
 	char why[sizeof(err.text) + 256];
-	int64_t now = now_ms();
+	int64_t now = clock_ms();
 	char *p = read_file(file->path, &st, &text.n, &err);
 	file->again_ms = 0;
 	if (!p && err.code == ERR_NOTFOUND) {
@@ -372,7 +365,7 @@ static void scan_file(void *user, const char *path, const struct stat *st)
 	    same_identity(&identity, &file->identity))
 		return;
 	if (is_fresh(file, st) && !same_identity(&identity, &file->identity)) {
-		file->again_ms = now_ms() + FRESH_MS;
+		file->again_ms = clock_ms() + FRESH_MS;
 		unsettle(source, file);
 		return;
 	}
@@ -427,7 +420,7 @@ static void scan(struct files_source *source)
 	note_degraded(source);
 	source->news |= !same_findings(old, source->problems);
 	arena_free(old->arena);
-	int64_t now = now_ms();
+	int64_t now = clock_ms();
 	for (struct map_entry *e = map_first(source->files), *next; e; e = next) {
 		struct tracked *file = map_value(e);
 		next = map_next(e);
@@ -453,7 +446,7 @@ static void arm(struct files_source *source, int64_t due)
 {
 	if (!source->loop || (source->due_ms && source->due_ms <= due))
 		return;
-	int64_t now = now_ms();
+	int64_t now = clock_ms();
 	source->due_ms = due;
 	ev_timer_stop(source->loop, &source->timer);
 	ev_now_update(source->loop);
@@ -463,7 +456,7 @@ static void arm(struct files_source *source, int64_t due)
 
 static void rearm(struct files_source *source)
 {
-	int64_t now = now_ms();
+	int64_t now = clock_ms();
 	for (struct map_entry *e = map_first(source->unsettled); e; e = map_next(e))
 		arm(source, settles_at(map_value(e)));
 	if (watch_degraded(source->watch))
@@ -474,7 +467,7 @@ static void rearm(struct files_source *source)
 static void visit_unsettled(struct files_source *source)
 {
 	struct map *files = source->unsettled;
-	int64_t now = now_ms();
+	int64_t now = clock_ms();
 	source->unsettled = map_new();
 	for (struct map_entry *e = map_first(files); e; e = map_next(e)) {
 		struct tracked *file = map_value(e);
@@ -489,13 +482,13 @@ static void visit_unsettled(struct files_source *source)
 /* False when some are left for another turn: what came together is delivered together. */
 static bool visit_dirty(struct files_source *source)
 {
-	int64_t until = now_ms() + TURN_MS;
+	int64_t until = clock_ms() + TURN_MS;
 	if (!source->batch) {
 		source->batch = source->dirty;
 		source->dirty = map_new();
 	}
 	for (struct map_entry *e; (e = map_first(source->batch));) {
-		if (source->loop && now_ms() >= until)
+		if (source->loop && clock_ms() >= until)
 			return false;
 		struct tracked *file = track(source, map_key(e).p);
 		map_del(source->batch, map_key(e));
@@ -531,7 +524,7 @@ static void process(struct files_source *source)
 		scan(source);
 	}
 	if (!visit_dirty(source)) {
-		arm(source, now_ms());
+		arm(source, clock_ms());
 		return;
 	}
 	bool changed = catalog_flush(source->catalog);
@@ -541,7 +534,7 @@ static void process(struct files_source *source)
 		source->sink.settled(source->sink.user);
 	source->news = false;
 	if (map_count(source->dirty))
-		arm(source, now_ms());
+		arm(source, clock_ms());
 	rearm(source);
 }
 
@@ -564,7 +557,7 @@ static void on_inotify(struct ev_loop *loop, struct ev_io *io, int revents)
 	source->scan_wanted |= watch_read(source->watch, on_changed, source);
 	if (!source->scan_wanted && map_count(source->dirty) == 0)
 		return;
-	int64_t now = now_ms();
+	int64_t now = clock_ms();
 	if (!source->first_event_ms)
 		source->first_event_ms = now;
 	int64_t latest = source->first_event_ms + PATIENCE_MS;
@@ -635,7 +628,7 @@ void files_source_rescan(struct files_source *source)
 {
 	source->scan_wanted = true;
 	source->force = true;
-	arm(source, now_ms());
+	arm(source, clock_ms());
 }
 
 void files_source_redeliver(struct files_source *source, enum kind kind, struct str ns,
@@ -646,7 +639,7 @@ void files_source_redeliver(struct files_source *source, enum kind kind, struct 
 	source->requests[source->request_count++] = (struct request){
 		.kind = kind, .ns = xstrndup(ns.p, ns.n), .name = xstrndup(name.p, name.n)
 	};
-	arm(source, now_ms());
+	arm(source, clock_ms());
 }
 
 static void file_findings(const struct files_source *source, struct findings *findings)

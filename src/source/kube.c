@@ -9,10 +9,10 @@
 #include <bsd/sys/queue.h>
 #include <ev.h>
 #include <json-c/json.h>
-#include <time.h>
 
 #include "base/map.h"
 #include "base/sb.h"
+#include "source/clock.h"
 #include "source/kube_json.h"
 #include "source/kube_objects.h"
 #include "source/kube_watch.h"
@@ -102,19 +102,12 @@ struct kube_source {
 	char name[NAME_BYTES];
 };
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000 + 1;
-}
-
 /* ---- Settling ---- */
 
 /* Something has changed: settled() follows after QUIET_MS, or at the end of PATIENCE_MS. */
 static void touch(struct kube_source *source)
 {
-	int64_t now = now_ms();
+	int64_t now = clock_ms();
 	if (!source->first_change_ms)
 		source->first_change_ms = now;
 	int64_t left_ms = source->first_change_ms + PATIENCE_MS - now;
@@ -330,7 +323,7 @@ static void want(struct kube_source *source, const struct kube_kind *kind, const
 	}
 	unit = unit_new(source, kind, need->ns, need->name);
 	unit->wanted = true;
-	unit->due_ms = now_ms() + WAIT_MS;
+	unit->due_ms = clock_ms() + WAIT_MS;
 	map_put(source->followed, str_of(unit->text), unit);
 	unit_watch(unit);
 	if (!ev_is_active(&source->wait)) {
@@ -341,7 +334,7 @@ static void want(struct kube_source *source, const struct kube_kind *kind, const
 
 static bool is_waiting(const struct kube_source *source)
 {
-	int64_t now = now_ms();
+	int64_t now = clock_ms();
 	for (struct map_entry *e = map_first(source->followed); e; e = map_next(e)) {
 		const struct unit *unit = map_value(e);
 		if (unit->due_ms > now)

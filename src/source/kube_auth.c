@@ -15,6 +15,7 @@
 
 #include "base/sb.h"
 #include "decode/syntax.h"
+#include "source/clock.h"
 
 enum {
 	MAX_OUTPUT_BYTES = 1024 * 1024,
@@ -316,13 +317,6 @@ static bool spawn(const struct kubeconfig *config, int output_fd, pid_t *ret_pid
 			 strerror(failed), config->exec.install_hint.p);
 }
 
-static int64_t monotonic_s(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec;
-}
-
 static bool plugin_start(struct kube_auth *auth, struct error *err)
 {
 	struct plugin *plugin = &auth->plugin;
@@ -336,7 +330,7 @@ static bool plugin_start(struct kube_auth *auth, struct error *err)
 		return false;
 	}
 	fcntl(fds[0], F_SETFL, O_NONBLOCK);
-	plugin->started_s = monotonic_s();
+	plugin->started_s = (int64_t)clock_s();
 	sb_init(&plugin->output, MAX_OUTPUT_BYTES);
 	ev_io_set(&plugin->io, fds[0], EV_READ);
 	ev_io_start(auth->loop, &plugin->io);
@@ -353,7 +347,7 @@ static enum kube_auth_state plugin_get(struct kube_auth *auth, struct kube_crede
 	struct plugin *plugin = &auth->plugin;
 	bool expired = plugin->expires_s &&
 		       (int64_t)time(NULL) + EXPIRY_MARGIN_S >= plugin->expires_s;
-	bool tried_lately = monotonic_s() - plugin->started_s < PAUSE_S;
+	bool tried_lately = (int64_t)clock_s() - plugin->started_s < PAUSE_S;
 	if (plugin->pid)
 		return KUBE_AUTH_WAIT;
 	if (plugin->arena && ((!expired && !plugin->refused) || tried_lately)) {

@@ -6,9 +6,9 @@
 #include <curl/curl.h>
 #include <ev.h>
 #include <json-c/json.h>
-#include <time.h>
 
 #include "base/sb.h"
+#include "source/clock.h"
 #include "source/kube_auth.h"
 
 enum {
@@ -85,13 +85,6 @@ struct kube_client {
 	struct kube_client_stats stats;
 };
 
-static double now_s(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
 int64_t kube_backoff_ms(unsigned attempt, int64_t base_ms, int64_t max_ms)
 {
 	int64_t pause_ms = base_ms;
@@ -128,7 +121,7 @@ static void go_away(struct kube_client *client, const char *why, int64_t pause_m
 	snprintf(client->away_text, sizeof(client->away_text), "%s", why);
 	if (news) {
 		client->away = true;
-		client->away_since_s = now_s();
+		client->away_since_s = clock_s();
 		client->attempt = 0;
 	}
 	/* Requests that were sent together fail together: that is one attempt. */
@@ -154,7 +147,7 @@ const char *kube_client_away(const struct kube_client *client, double *ret_secon
 {
 	if (!client->away)
 		return NULL;
-	*ret_seconds = now_s() - client->away_since_s;
+	*ret_seconds = clock_s() - client->away_since_s;
 	return client->away_text;
 }
 
@@ -195,7 +188,7 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *user)
 	struct kube_request *request = user;
 	struct kube_client *client = request->client;
 	long status = 0, connections = 0;
-	client->heard_s = now_s();
+	client->heard_s = clock_s();
 	curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
 	if (request->answered || status < 200)
 		return size * count;
@@ -213,7 +206,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *user)
 	struct str part = { bytes, size * count };
 	long status = 0;
 	curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
-	request->client->heard_s = now_s();
+	request->client->heard_s = clock_s();
 	request->client->stats.bytes += part.n;
 	if (status / 100 == 2 && request->ops.body)
 		return request->ops.body(request->user, part, &request->err) ? part.n : 0;
@@ -511,7 +504,7 @@ static void start_request(struct kube_request *request, const struct kube_creden
 	TAILQ_REMOVE(&client->queue, request, link);
 	request->easy = make_easy(request, credential);
 	TAILQ_INSERT_TAIL(&client->running, request, link);
-	request->started_s = now_s();
+	request->started_s = clock_s();
 	client->unanswered++;
 	client->stats.requests++;
 	curl_multi_add_handle(client->multi, request->easy);
@@ -521,7 +514,7 @@ static void start_request(struct kube_request *request, const struct kube_creden
 
 static void refill(struct kube_client *client)
 {
-	double now = now_s();
+	double now = clock_s();
 	client->tokens += (now - client->tokens_at_s) * client->limits->rate_per_s;
 	client->tokens_at_s = now;
 	if (client->tokens > client->limits->burst)
@@ -661,7 +654,7 @@ static void drop_unanswered(struct kube_client *client)
 	char why[TEXT_BYTES];
 	snprintf(why, sizeof(why), "%s does not answer", client->config->server.p);
 	TAILQ_FOREACH_SAFE(request, &client->running, link, next) {
-		if (!request->answered && now_s() - request->started_s > ANSWER_LIMIT_S) {
+		if (!request->answered && clock_s() - request->started_s > ANSWER_LIMIT_S) {
 			client->hung = true;
 			finish(request, 0, why);
 		}
@@ -680,7 +673,7 @@ static void on_pulse(struct ev_loop *loop, ev_timer *timer, int events)
 	if (client->hung)
 		reset_connections(client);
 	if (TAILQ_EMPTY(&client->running) || client->away || client->probe ||
-	    now_s() - client->heard_s < PULSE_S ||
+	    clock_s() - client->heard_s < PULSE_S ||
 	    kube_auth_get(client->auth, &credential, &err) != KUBE_AUTH_READY)
 		return;
 	client->probe = enqueue(client, "/version", PULSE_LIMIT_S, &ops, client);
@@ -739,7 +732,7 @@ struct kube_client *kube_client_new(struct ev_loop *loop, const struct kubeconfi
 	client->changed = changed;
 	client->user = user;
 	client->tokens = limits->burst;
-	client->tokens_at_s = client->heard_s = now_s();
+	client->tokens_at_s = client->heard_s = clock_s();
 	TAILQ_INIT(&client->queue);
 	TAILQ_INIT(&client->running);
 	ev_timer_init(&client->curl_timer, on_curl_timer, 0, 0);
