@@ -146,6 +146,11 @@ void command_map_del(struct commands *commands, const struct state *state, struc
 
 /* ---- backends ---- */
 
+void command_backend_publish(struct commands *commands, struct str backend)
+{
+	command_chain(commands, words(commands, "publish backend", backend, STR_NONE, STR_NONE));
+}
+
 bool command_backend_add(struct commands *commands, struct state *state, struct str backend)
 {
 	if (state_find_place(state, backend))
@@ -154,8 +159,7 @@ bool command_backend_add(struct commands *commands, struct state *state, struct 
 		struct str name = words(commands, "add backend", backend, STR_NONE, STR_NONE);
 		command_chain(commands,
 			      arena_strf(commands->arena, "%s from tidegate", name.p));
-		command_chain(commands,
-			      words(commands, "publish backend", backend, STR_NONE, STR_NONE));
+		command_backend_publish(commands, backend);
 		state_set_place(state, backend, PLACE_DYNAMIC, 0);
 		return true;
 	}

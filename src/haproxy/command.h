@@ -43,6 +43,8 @@ void command_map_del(struct commands *commands, const struct state *state, struc
 
 /* Gives the backend a place; false when no spare is left (a reload makes more). */
 bool command_backend_add(struct commands *commands, struct state *state, struct str backend);
+/* Of one that is there, perhaps published already. */
+void command_backend_publish(struct commands *commands, struct str backend);
 /* Frees the place: unpublished and deleted, or back to the pool. A static backend stays
  * without servers until the next reload. */
 void command_backend_del(struct commands *commands, struct state *state, struct str backend);

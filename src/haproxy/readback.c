@@ -57,8 +57,11 @@ static void learn_place(struct readback *rb, struct str backend, bool listed)
 		found(rb, "backend " STR_FMT ": not in HAProxy", STR_ARG(backend));
 		state_drop_place(rb->state, backend);
 	} else if (!place && listed) {
-		state_set_place(rb->state, backend,
-				rb->state->caps.add_backend ? PLACE_DYNAMIC : PLACE_STATIC, 0);
+		bool dynamic = rb->state->caps.add_backend;
+		state_set_place(rb->state, backend, dynamic ? PLACE_DYNAMIC : PLACE_STATIC, 0);
+		/* It may have come back while its deletion was refused. */
+		if (dynamic && rb->commands)
+			command_backend_publish(rb->commands, backend);
 	}
 }
 

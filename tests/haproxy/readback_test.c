@@ -228,7 +228,7 @@ static void backends(void **state)
 	begin(&f, "3.4.0");
 	state_drop_place(f.rb.state, STR("default.a.80"));
 	assert_true(readback_backends(&f.rb, STR("# name\ndefault.a.80\n\n"), STR_NONE, &err));
-	expect(&f, 0, "");
+	expect(&f, 0, "publish backend default.a.80\n");
 	assert_int_equal(state_find_place(f.rb.state, STR("default.a.80"))->kind, PLACE_DYNAMIC);
 	end(&f);
 
