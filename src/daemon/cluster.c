@@ -9,11 +9,11 @@
 #include "daemon/app.h"
 #include "daemon/log.h"
 #include "daemon/problems.h"
-#include "resolve/pool.h"
-#include "source/json.h"
 #include "publish/leader.h"
 #include "publish/owner.h"
+#include "resolve/pool.h"
 #include "source/clock.h"
+#include "source/json.h"
 #include "status/status.h"
 
 enum { IDENTITY_BYTES = 160, NAMESPACE_BYTES = 64, VERSION_BYTES = 64,

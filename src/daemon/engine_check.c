@@ -277,12 +277,11 @@ static bool compare_map(struct engine *engine, struct str file, struct str reply
 }
 
 /* Requests may point at these backends already: their servers are in by then. */
-static bool lend(struct check *check)
+static void lend(struct check *check)
 {
 	if (check->lends)
 		commands_append(check->commands, check->lends);
 	check->lends = check->readback.lends = NULL;
-	return true;
 }
 
 static bool compare(struct engine *engine, const struct step *step, struct str reply,
@@ -301,7 +300,10 @@ static bool compare(struct engine *engine, const struct step *step, struct str r
 			reply = STR("\n");
 		return readback_backends(&check->readback, check->backends, reply, err);
 	case STEP_SERVERS:
-		return readback_servers(&check->readback, reply, err) && lend(check);
+		if (!readback_servers(&check->readback, reply, err))
+			return false;
+		lend(check);
+		return true;
 	case STEP_COUNTS:
 		readback_counts(&check->readback, check->image, reply, suspect_map, engine);
 		return true;
@@ -321,7 +323,7 @@ static bool compare(struct engine *engine, const struct step *step, struct str r
 }
 
 /* What it has learned until then may be of another HAProxy. */
-static void unread(struct engine *engine, const struct error *err)
+static void break_off(struct engine *engine, const struct error *err)
 {
 	engine->unread |= engine->check->repair;
 	finish(engine, err);
@@ -336,10 +338,10 @@ static void on_answer(void *user, struct str reply, const struct error *failed)
 	struct step step = check->steps[check->step_at++];
 	struct error err;
 	if (failed) {
-		unread(engine, failed);
+		break_off(engine, failed);
 	} else if (!compare(engine, &step, reply, &err)) {
 		error_prefix(&err, STR_FMT, STR_ARG(str_trim(step.command)));
-		unread(engine, &err);
+		break_off(engine, &err);
 	} else if (check->step_at < check->step_count) {
 		ask(engine);
 	} else if (check->repair) {
