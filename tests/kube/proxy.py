@@ -5,7 +5,9 @@ Every request goes through two hooks of the test, each called with a Request and
 request's own, so that it may wait:
 
     proxy.before = lambda request: None, or (status, {header: value}) to answer in the server's place
-    proxy.after = lambda request: None      the server has answered, the client does not know yet"""
+    proxy.after = lambda request: None      the server has answered, the client does not know yet
+
+Either can be a Hold."""
 import http.client
 import http.server
 import json
@@ -22,6 +24,25 @@ class Request:
         self.method, self.text = method, text
         self.path, _, self.query = path.partition("?")
         self.body = json.loads(text or "{}")
+
+
+class Hold:
+    """Requests that are wanted(request) stand still, from the first until go_on()."""
+
+    def __init__(self, wanted):
+        self.wanted = wanted
+        self.came, self.over = threading.Event(), threading.Event()
+
+    def __call__(self, request):
+        if self.wanted(request):
+            self.came.set()
+            self.over.wait(60)
+
+    def expect(self):
+        assert self.came.wait(40), "no such request"
+
+    def go_on(self):
+        self.over.set()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

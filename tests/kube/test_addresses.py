@@ -5,13 +5,13 @@ and connect to the target ports as a node would."""
 import json
 import os
 import signal
-import threading
 import time
 
 import pytest
 
 import manifests as m
 import tidegate
+from proxy import Hold
 from test_events import events
 from test_status import condition, stored
 from tidegate import eventually
@@ -409,21 +409,16 @@ def quota(server, ns, used):
 
 def test_removed_while_it_is_written(proxy, gate, server):
     """The answer to our write comes after the watch has seen the Service go: it is made again."""
-    written, go_on = threading.Event(), threading.Event()
-
-    def hold(request):
-        if request.method == "PUT" and request.path.endswith("/services/default--again"):
-            written.set()
-            go_on.wait(60)
-    proxy.after = hold
+    written = proxy.after = Hold(lambda request: request.method == "PUT" and
+                                 request.path.endswith("/services/default--again"))
     gate.kubeconfig = proxy.kubeconfig
     start(gate, server, m.gateway("again", m.listener("http", 80)))
     first = service(server, "default--again")
     server.apply(m.gateway("again", m.listener("http", 80), m.listener("more", 81)))
-    assert written.wait(20)
+    written.expect()
     server.delete("service", "default--again")
     time.sleep(1)
-    go_on.set()
+    written.go_on()
     eventually(lambda: services(server)["default--again"]["metadata"]["uid"] !=
                first["metadata"]["uid"] if services(server) else False)
 
@@ -481,21 +476,16 @@ def test_gateways_that_may_be_read_again(proxy, gate, server):
     leads(gate)
     gate.expect_finding("Gateway", "Forbidden")
     eventually(lambda: gate.status()["source"]["complete"])
-    asked, go_on, removed = threading.Event(), threading.Event(), []
-
-    def hold(request):
-        if request.method == "DELETE":
-            removed.append(request.path)
-        if is_of("gateways")(request):
-            asked.set()
-            go_on.wait(60)
-    proxy.before = hold
+    removed = []
+    asked = proxy.before = Hold(is_of("gateways"))
+    proxy.after = lambda request: (
+        removed.append(request.path) if request.method == "DELETE" else None)
     os.kill(gate.process.pid, signal.SIGHUP)
-    assert asked.wait(40)
+    asked.expect()
     time.sleep(0.5)
     # The end of the list is seen amid changes of the Service, each of which is looked at.
     os.kill(gate.process.pid, signal.SIGSTOP)
-    go_on.set()
+    asked.go_on()
     for number in range(100):
         proxy.send("PATCH", "/api/v1/namespaces/default/services/default--stays", {
             "metadata": {"annotations": {"others.test/note": "%05000d" % number}}})

@@ -9,6 +9,7 @@ import time
 
 import manifests as m
 import tidegate
+from proxy import Hold
 from tidegate import eventually
 
 OTHER = {"parentRef": {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "theirs"},
@@ -271,40 +272,30 @@ def test_stop_when_another_has_taken_over(proxy, gate, server):
     """The Lease that is read last is another's: it is not given back."""
     gate.kubeconfig = proxy.kubeconfig
     start(gate, server)
-    asked, go_on = threading.Event(), threading.Event()
-
-    def hold(request):
-        if request.method == "GET" and "/leases/" in request.path:
-            asked.set()
-            go_on.wait(60)
-    proxy.before = hold
+    asked = proxy.before = Hold(lambda request: request.method == "GET" and
+                                "/leases/" in request.path)
     name = gate.options[gate.options.index("--lease-name") + 1]
     server.kubectl("patch", "lease", name, "-n", "default", "--type=merge", "-p",
                    json.dumps({"spec": {"holderIdentity": "another"}}))
-    assert asked.wait(20)
+    asked.expect()
     gate.process.terminate()
     eventually(lambda: "signal 15" in gate.log())
-    go_on.set()
+    asked.go_on()
     assert gate.stop() == 0
     assert holder(server, gate) == "another"
 
 
 def test_stop_while_it_takes_over(proxy, gate, server):
     """The answer to what makes us the leader is still to come: it is waited for, and given back."""
-    written, go_on = threading.Event(), threading.Event()
-
-    def hold(request):
-        if request.method == "POST" and request.path.endswith("/leases"):
-            written.set()
-            go_on.wait(60)
-    proxy.after = hold
+    written = proxy.after = Hold(lambda request: request.method == "POST" and
+                                 request.path.endswith("/leases"))
     gate.kubeconfig = proxy.kubeconfig
     gate.start()
-    assert written.wait(20)
+    written.expect()
     assert holder(server, gate)
     gate.process.terminate()
     eventually(lambda: "signal 15" in gate.log())
-    go_on.set()
+    written.go_on()
     assert gate.stop() == 0
     assert holder(server, gate) == ""
 
