@@ -119,8 +119,8 @@ static void log_events(struct app *app)
 
 const char *app_not_ready(const struct app *app)
 {
-	if (app->stopping)
-		return "stopping";
+	if (app->draining || app->stopping)
+		return app->stopping ? "stopping" : "draining";
 	if (!app->engine_started)
 		return app->holding[0] ? app->holding :
 		       app->stale[0]   ? app->stale :
@@ -593,7 +593,6 @@ static void on_left(void *user)
 static void stop(struct app *app, enum engine_stop how)
 {
 	app->stopping = app->leaving = true;
-	app->stopping_at = clock_s();
 	if (app->cluster)
 		cluster_stop(app->cluster, on_left, app);
 	else
@@ -601,27 +600,56 @@ static void stop(struct app *app, enum engine_stop how)
 	sources_fini(&app->sources);
 	ev_timer_stop(app->loop, &app->housekeeping);
 	ev_timer_stop(app->loop, &app->dns_settled);
+	ev_timer_stop(app->loop, &app->drained);
 	if (app->engine_started)
 		engine_stop(app->engine, how);
 	finish_stop(app);
+}
+
+static void stop_all(struct app *app)
+{
+	log_info("stopping: HAProxy %s",
+		 app->options.engine.external ? "goes on" : "finishes its requests and stops");
+	stop(app, ENGINE_STOP_ALL);
+}
+
+static void on_drained(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	(void)loop;
+	(void)revents;
+	stop_all(timer->data);
+}
+
+/* Who asks /readyz is to look elsewhere before connections are refused. */
+static void drain(struct app *app)
+{
+	log_info("draining: all goes on for %u s more, only /readyz says 503",
+		 app->options.drain_s);
+	app->draining = true;
+	ev_timer_set(&app->drained, app->options.drain_s, 0);
+	ev_timer_start(app->loop, &app->drained);
 }
 
 static void on_term(struct ev_loop *loop, ev_signal *watcher, int revents)
 {
 	(void)revents;
 	struct app *app = watcher->data;
+	double now = clock_s();
+	/* timeout(1) and terminals signal the process and its group: that is one wish. */
+	if ((app->draining || app->stopping) && now - app->told_to_stop_at < SAME_SIGNAL_S)
+		return;
+	app->told_to_stop_at = now;
 	if (app->stopping) {
-		/* timeout(1) and terminals signal the process and its group: that is one wish. */
-		if (clock_s() - app->stopping_at < SAME_SIGNAL_S)
-			return;
-		log_warning("second signal: leaving at once");
+		log_warning("another signal %d: leaving at once", watcher->signum);
 		ev_break(loop, EVBREAK_ALL);
 		return;
 	}
-	log_info("signal %d: HAProxy %s", watcher->signum,
-		 app->options.engine.external ? "goes on" : "finishes its requests and stops");
+	log_info("signal %d", watcher->signum);
 	notify_send("STOPPING=1\n");
-	stop(app, ENGINE_STOP_ALL);
+	if (app->draining || !app->options.drain_s)
+		stop_all(app);
+	else
+		drain(app);
 }
 
 static void on_usr2(struct ev_loop *loop, ev_signal *watcher, int revents)
@@ -629,7 +657,7 @@ static void on_usr2(struct ev_loop *loop, ev_signal *watcher, int revents)
 	(void)loop;
 	(void)revents;
 	struct app *app = watcher->data;
-	if (app->stopping)
+	if (app->draining || app->stopping)
 		return;
 	if (access(app->options.self, X_OK) != 0) {
 		log_error("upgrade: %s: %s; carrying on as before", app->options.self,
@@ -748,6 +776,8 @@ static void start_timers(struct app *app)
 	ev_timer_init(&app->housekeeping, on_housekeeping, 0.2, HOUSEKEEPING_S);
 	app->housekeeping.data = app;
 	ev_timer_start(app->loop, &app->housekeeping);
+	ev_timer_init(&app->drained, on_drained, 0, 0);
+	app->drained.data = app;
 	double watchdog_s = notify_watchdog_s();
 	ev_timer_init(&app->watchdog, on_watchdog, watchdog_s, watchdog_s);
 	if (watchdog_s > 0)

@@ -28,6 +28,7 @@ struct app_options {
 	const char *metrics; /* "ADDR:PORT" or NULL */
 	const char *dns;     /* servers, or NULL */
 	const char *controller_name;
+	unsigned drain_s;
 	const char *self;  /* our own binary, for the upgrade in place */
 	char *const *argv; /* likewise */
 };
@@ -77,9 +78,9 @@ struct app {
 	bool failed;	 /* HAProxy cannot be started at all */
 	bool accept_all; /* SIGHUP: what the source has counts, even nothing */
 	bool ready;	 /* has been */
-	bool stopping, upgrading;
+	bool draining, stopping, upgrading;
 	bool leaving; /* the cluster's lead is being given back */
-	double stopping_at; /* clock_s() */
+	double told_to_stop_at; /* clock_s() */
 	char stale[640];   /* what was last logged of why the source may be old */
 	char holding[320]; /* why the last-good plan is served; "": it is not */
 	char trouble[320]; /* the last failure of an apply; "": none */
@@ -99,7 +100,7 @@ struct app {
 	uint64_t logged_blocks;	    /* and what could not be bound then */
 
 	ev_signal sighup, sigterm, sigint, sigusr2;
-	ev_timer dns_settled, housekeeping, watchdog;
+	ev_timer dns_settled, housekeeping, watchdog, drained;
 };
 
 /* Runs until stopped; returns the exit status. With SIGUSR2 it does not return: the process

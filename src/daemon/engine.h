@@ -34,6 +34,7 @@ struct engine_options {
 	unsigned haproxy_threads; /* 0: HAProxy's own choice */
 	unsigned agent_threads;   /* 0: 1 */
 	unsigned maxconn;         /* 0: HAProxy's own choice */
+	unsigned stop_timeout_s;  /* for HAProxy's last requests, at a stop */
 	unsigned spare_backends;  /* pool size on HAProxy < 3.4; 0: 64 */
 	const char *log_target;   /* HAProxy `log` target: "stdout", "127.0.0.1:514", ... */
 	bool access_log;

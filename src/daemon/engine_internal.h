@@ -36,7 +36,7 @@ enum {
 	ADOPTED_TIMEOUT_MS = 200,
 	BACKOFF_FIRST_MS = 100,
 	BACKOFF_MAX_MS = 5000,
-	STOP_GRACE_MS = 10 * 1000,
+	STOP_KILL_MS = 5 * 1000,       /* after it was told to cut what it has */
 	STOP_REPEAT_MS = 500,
 	HOLD_MS = 5 * 1000,            /* see struct engine */
 	DEFAULT_SPARES = 64,

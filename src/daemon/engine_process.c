@@ -741,9 +741,10 @@ void engine_reload(struct engine *engine)
 static void signal_stop(struct engine *engine)
 {
 	int64_t waited_ms = engine_now_ms() - engine->stop_started_ms;
-	process_signal(engine->haproxy, waited_ms < STOP_GRACE_MS     ? SIGUSR1 :
-					waited_ms < 2 * STOP_GRACE_MS ? SIGTERM :
-									SIGKILL);
+	int64_t grace_ms = (int64_t)engine->options.stop_timeout_s * 1000;
+	process_signal(engine->haproxy, waited_ms < grace_ms		   ? SIGUSR1 :
+					waited_ms < grace_ms + STOP_KILL_MS ? SIGTERM :
+									      SIGKILL);
 }
 
 static void on_stop_timer(struct ev_loop *loop, ev_timer *timer, int events)

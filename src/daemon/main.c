@@ -11,7 +11,7 @@
 #include <pwd.h>
 #include <unistd.h>
 
-enum { MAX_THREADS = 256, MAX_CONNECTIONS = 10 * 1000 * 1000, MAX_SPARES = 100 * 1000 };
+enum { MAX_THREADS = 256, MAX_SECONDS = 86400, DEFAULT_STOP_S = 60, MAX_CONNECTIONS = 10 * 1000 * 1000, MAX_SPARES = 100 * 1000 };
 
 /* Below the ports of nodes (30000) and of connections out (32768), above a node's own services. */
 #define DEFAULT_GATEWAY_PORTS "20000-29999"
@@ -76,6 +76,11 @@ static const struct option_row run_options[] = {
 	  NULL },
 	{ "spare-backends", "N", "64", NULL,
 	  "backends kept ready for new Services on HAProxy before 3.4", 0, NULL },
+	{ "drain", "SECONDS", "0", NULL,
+	  "at a stop, all goes on for so long, but /readyz says 503: for load balancers that ask it",
+	  0, NULL },
+	{ "stop-timeout", "SECONDS", "60", NULL,
+	  "at a stop, HAProxy gives its requests so long to end, and then cuts them", 0, NULL },
 	{ "user", "USER", "haproxy, when started as root", NULL, "HAProxy runs as", 0, NULL },
 	{ "group", "GROUP", "the user's", NULL, "HAProxy runs as", 0, NULL },
 	{ "access-log", "[TARGET]", "off; TARGET: stdout", NULL,
@@ -177,21 +182,24 @@ static void find_directories(const struct cli *cli, struct paths *paths)
 	copy_path(paths->control, cli_option_or(cli, "control", control));
 }
 
-static bool read_numbers(const struct cli *cli, struct engine_options *engine, struct error *err)
+static bool read_numbers(const struct cli *cli, struct app_options *options, struct error *err)
 {
+	struct engine_options *engine = &options->engine;
 	const struct {
 		const char *name;
-		uint64_t max;
+		uint64_t max, otherwise;
 		unsigned *value;
 	} rows[] = {
-		{ "threads", MAX_THREADS, &engine->haproxy_threads },
-		{ "agent-threads", MAX_THREADS, &engine->agent_threads },
-		{ "maxconn", MAX_CONNECTIONS, &engine->maxconn },
-		{ "spare-backends", MAX_SPARES, &engine->spare_backends },
+		{ "threads", MAX_THREADS, 0, &engine->haproxy_threads },
+		{ "agent-threads", MAX_THREADS, 0, &engine->agent_threads },
+		{ "maxconn", MAX_CONNECTIONS, 0, &engine->maxconn },
+		{ "spare-backends", MAX_SPARES, 0, &engine->spare_backends },
+		{ "drain", MAX_SECONDS, 0, &options->drain_s },
+		{ "stop-timeout", MAX_SECONDS, DEFAULT_STOP_S, &engine->stop_timeout_s },
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		uint64_t value;
-		if (!cli_number(cli, rows[i].name, rows[i].max, 0, &value, err))
+		if (!cli_number(cli, rows[i].name, rows[i].max, rows[i].otherwise, &value, err))
 			return false;
 		*rows[i].value = (unsigned)value;
 	}
@@ -313,7 +321,7 @@ static bool read_cluster(const struct cli *cli, bool kubernetes, struct cluster_
 
 static bool check_external(const struct cli *cli, struct error *err)
 {
-	static const char *const ours[] = { "haproxy", "agent", "agent-threads" };
+	static const char *const ours[] = { "haproxy", "agent", "agent-threads", "stop-timeout" };
 	for (size_t i = 0; cli_has(cli, "external") && i < sizeof(ours) / sizeof(*ours); i++) {
 		if (cli_has(cli, ours[i]))
 			return error_set(err, ERR_SYNTAX, "--%s is of programs that tidegate starts; "
@@ -332,7 +340,7 @@ static int run_run(const struct cli *cli)
 	find_binaries(cli, &paths);
 	const char *namespaces[CLI_MAX_VALUES];
 	struct app_options options = read_options(cli, &paths);
-	if (!check_external(cli, &err) || !read_numbers(cli, &options.engine, &err) ||
+	if (!check_external(cli, &err) || !read_numbers(cli, &options, &err) ||
 	    !read_sources(cli, &options.sources, namespaces, &err) ||
 	    !read_cluster(cli, options.sources.kubernetes, &options.cluster, &err)) {
 		fprintf(stderr, "tidegate: %s\n", err.text);
@@ -466,8 +474,9 @@ static const struct cli_section sections[] = {
 	{ "SIGNALS",
 	  "SIGHUP: looks at all files again, and accepts what they say even if it is nothing. With an "
 	  "API server: tries at once what failed.\n\n"
-	  "SIGTERM, SIGINT: stops HAProxy and the agent once their requests have ended; with "
-	  "--external only itself. A second one leaves at once.\n\n"
+	  "SIGTERM, SIGINT: after what --drain says, stops HAProxy and the agent once their requests "
+	  "have ended, or after --stop-timeout; with --external only itself. A second one ends the "
+	  "first wait, or leaves at once.\n\n"
 	  "SIGUSR2: becomes the binary that is now at the path of tidegate, in the same process; "
 	  "HAProxy and the agent keep running and are adopted." },
 	{ "FILES",

@@ -23,7 +23,12 @@
 - --address-pool={{ . }}
 {{- end }}
 {{- end }}
+{{- if not .Values.haproxy.container.enabled }}
+{{- /* HAProxy is gone before it is killed. */}}
+- --stop-timeout={{ max 0 (sub .Values.terminationGracePeriodSeconds (add .Values.drainSeconds 5)) }}
+{{- end }}
 {{- if .Values.hostNetwork }}
+- --drain={{ .Values.drainSeconds }}
 {{- /* HAProxy's user by default, who has no right to ports below 1024 without root's to become it */}}
 - --user=root
 {{- end }}
@@ -103,8 +108,11 @@
 {{- end }}
 {{- end }}
 
+{{- /* Where somebody asks /readyz instead of Kubernetes, tidegate says it there: --drain. Elsewhere
+       it stays 200, since Services send requests to pods that end while no others are there, but not
+       to those that are not ready. */}}
 {{- define "tidegate.drain" }}
-{{- with .Values.drainSeconds }}
+{{- with ternary 0 .Values.drainSeconds .Values.hostNetwork }}
 lifecycle:
   preStop:
     sleep:
