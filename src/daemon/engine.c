@@ -275,7 +275,8 @@ static void copy_options(struct engine *engine, const struct engine_options *opt
 	if (o->spare_backends == 0)
 		o->spare_backends = DEFAULT_SPARES;
 	engine->render = (struct render_options){ o->user,	 o->group,	o->haproxy_threads,
-						  o->maxconn,	 o->log_target, o->access_log };
+						  o->maxconn,	 o->log_target, o->access_log,
+						  engine_has_ipv6() };
 }
 
 static bool make_run_dir(struct engine *engine, const char *path, struct error *err)

@@ -308,7 +308,7 @@ static socklen_t bind_address(struct str text, uint16_t port, struct sockaddr_st
 /* 0, or why it cannot be bound. With SO_REUSEPORT, as HAProxy does: our own HAProxy's
  * listeners are no obstacle. Its `transparent` comes down to IP_FREEBIND where it has no rights
  * for more. */
-static int try_bind(struct str text, uint16_t port, bool transparent)
+static int try_bind(struct str text, uint16_t port, bool transparent, bool v6only)
 {
 	struct sockaddr_storage address;
 	socklen_t len = bind_address(text, port, &address);
@@ -322,11 +322,25 @@ static int try_bind(struct str text, uint16_t port, bool transparent)
 	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
 	if (transparent)
 		setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof(on));
+	if (v6only)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
 	/* No listen(): the socket would take connections that are HAProxy's. */
 	if (bind(fd, (const struct sockaddr *)&address, len) < 0)
 		failed = errno;
 	close(fd);
 	return failed;
+}
+
+/* Both, if there are both. */
+static int try_bind_any(const struct engine *engine, uint16_t port)
+{
+	int failed = try_bind(STR("*"), port, false, false);
+	return failed || !engine->render.ipv6 ? failed : try_bind(STR("::"), port, false, true);
+}
+
+bool engine_has_ipv6(void)
+{
+	return try_bind(STR("::"), 0, false, true) == 0;
 }
 
 static void set_blocked(struct engine *engine, struct str name, struct str why)
@@ -372,7 +386,10 @@ void engine_test_binds(struct engine *engine)
 		struct str rest = frontend.addresses, address = STR_NONE;
 		while (rest.n > 0 && !failed) {
 			address = str_cut(&rest, ',');
-			failed = try_bind(address, (uint16_t)port, frontend.transparent);
+			failed = str_is(address, "*") ?
+					 try_bind_any(engine, (uint16_t)port) :
+					 try_bind(address, (uint16_t)port, frontend.transparent,
+						  false);
 		}
 		if (failed)
 			block_frontend(engine, name, address, frontend.bind_port, failed);

@@ -189,6 +189,7 @@ void engine_load_overrides(struct engine *engine);
 void engine_write_overrides(struct engine *engine);
 /* Marks frontends whose address cannot be bound. */
 void engine_test_binds(struct engine *engine);
+bool engine_has_ipv6(void);
 /* The frontends of the configuration that HAProxy has loaded, and the headers' names that its
  * lines have: those of the state, or, when it could not be written, the frontends of the file
  * that is there. */

@@ -208,14 +208,23 @@ static struct str tls_options(struct render *r)
 			  STR_ARG(list), has_default ? "" : " strict-sni");
 }
 
+/* IPv6 has a socket of its own: in one for both an IPv4 client would be ::ffff:192.0.2.1. */
+static struct str bind_address(const struct render *r, struct str address)
+{
+	struct str port = r->value.bind_port;
+	if (r->options->ipv6 && str_is(address, "*"))
+		return arena_strf(r->arena, "*:" STR_FMT ",:::" STR_FMT " v6only", STR_ARG(port),
+				  STR_ARG(port));
+	return arena_strf(r->arena, STR_FMT ":" STR_FMT, STR_ARG(address), STR_ARG(port));
+}
+
 static void bind_lines(struct render *r, const struct template_fill *fill, struct str text)
 {
 	struct str rest = r->value.addresses;
 	while (rest.n > 0) {
 		struct str address = str_cut(&rest, ',');
 		const struct template_value values[] = {
-			{ "ADDRESS", arena_strf(r->arena, STR_FMT ":" STR_FMT, STR_ARG(address),
-						STR_ARG(r->value.bind_port)) },
+			{ "ADDRESS", bind_address(r, address) },
 			{ "TRANSPARENT", r->value.transparent ? STR(" transparent") : STR("") },
 			{ "TLS", tls_options(r) },
 			{ 0 },

@@ -9,6 +9,7 @@ struct render_options {
 	unsigned threads, maxconn; /* 0: HAProxy's own choice */
 	const char *log_target;    /* NULL: no log */
 	bool access_log;
+	bool ipv6; /* the host has it: "*" is both */
 };
 
 /* haproxy.cfg and agent.spoe. Call state_settle() first: every backend is rendered under its

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import socket
 import ssl
 
 import pytest
@@ -33,6 +34,33 @@ def test_h2c_client_with_requests_side_by_side(case):
                    for i in range(20)}
         answers = client.receive(list(streams))
     assert {stream: answer.origin for stream, answer in answers.items()} == streams
+
+
+def has_ipv6():
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+        return True
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+def test_ipv6_client(case):
+    """Both kinds at one port, and each address is told as what it is."""
+    case.route(m.rule("a"))
+    assert case.expect("a", address="::1").origin == "a"
+    with open(case.gate.run_dir + "/haproxy.cfg", encoding="utf-8") as config:
+        assert "bind *:%d,:::%d v6only\n" % (case.gate.port, case.gate.port) in config.read()
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+def test_port_that_is_taken_for_ipv6(gate):
+    """What has it there only keeps that listener from being served."""
+    port = free_port()
+    with socket.create_server(("::", port), family=socket.AF_INET6):
+        gate.write("more", m.gateway("more", m.listener("http", port)))
+        eventually(lambda: "cannot bind *:%d" % port in gate.log())
+        assert gate.edit_works()
 
 
 @pytest.fixture(scope="module")

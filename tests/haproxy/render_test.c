@@ -64,7 +64,8 @@ static void golden(void **unused)
 	(void)unused;
 	const struct render_options options = { .threads = 2, .log_target = "127.0.0.1:514",
 						.access_log = true, .user = "haproxy",
-						.group = "haproxy", .maxconn = 2000 };
+						.group = "haproxy", .maxconn = 2000,
+						.ipv6 = true };
 	for (size_t i = 0; i < CASE_COUNT * VERSION_COUNT; i++) {
 		const char *version = versions[i % VERSION_COUNT];
 		char path[4096];
