@@ -44,6 +44,7 @@ struct cluster {
 	struct owner *owner;	     /* NULL: nothing belongs to anybody */
 	struct events *events;
 	char failing[TROUBLE_BYTES]; /* as it was told when it began; "": HAProxy is no problem */
+	char no_address[TROUBLE_BYTES]; /* what is said while the address Service has none */
 	char identity[IDENTITY_BYTES], lease_ns[NAMESPACE_BYTES];
 	bool complete;		  /* the views are those of a whole source */
 	bool whole;		  /* and have every Gateway and GatewayClass that there is */
@@ -84,22 +85,90 @@ static bool has_addresses(const struct gateway *spec)
 	return false;
 }
 
-static void render_addresses(const struct cluster *cluster, const struct gateway_view *gateway,
-			     struct gateway_address *addresses, struct status_live *live)
+/* Those of --address. */
+static size_t told_addresses(const struct cluster *cluster,
+			     struct gateway_address ret_addresses[MAX_ADDRESSES])
 {
-	if (has_addresses(&gateway->object->gateway))
-		return;
 	for (size_t i = 0; i < cluster->options.address_count; i++) {
 		unsigned char bytes[sizeof(struct in6_addr)];
 		const char *text = cluster->options.addresses[i];
 		bool ip = inet_pton(AF_INET, text, bytes) == 1 ||
 			  inet_pton(AF_INET6, text, bytes) == 1;
-		addresses[i] = (struct gateway_address){
+		ret_addresses[i] = (struct gateway_address){
 			.type = ip ? STR("IPAddress") : STR("Hostname"), .value = str_of(text)
 		};
 	}
+	return cluster->options.address_count;
+}
+
+static int cmp_addresses(const void *a, const void *b)
+{
+	const struct gateway_address *left = a, *right = b;
+	return str_cmp(left->value, right->value);
+}
+
+static bool is_there(const struct gateway_address *addresses, size_t count, struct str value)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (str_eq(addresses[i].value, value))
+			return true;
+	}
+	return false;
+}
+
+/* In an order that does not change with that of the slices. */
+static size_t endpoint_addresses(const struct cluster *cluster, bool ready,
+				 struct gateway_address ret_addresses[MAX_ADDRESSES])
+{
+	size_t slice_count, count = 0;
+	const struct object *const *slices =
+		store_slices(cluster->app->store, str_of(cluster->lease_ns),
+			     str_of(cluster->options.address_service), &slice_count);
+	for (size_t i = 0; i < slice_count; i++) {
+		const struct endpoint_slice *slice = &slices[i]->endpoint_slice;
+		for (size_t k = 0; k < slice->endpoint_count && count < MAX_ADDRESSES; k++) {
+			const struct endpoint *endpoint = &slice->endpoints[k];
+			if (endpoint->ready == ready &&
+			    !is_there(ret_addresses, count, endpoint->address))
+				ret_addresses[count++] = (struct gateway_address){
+					STR("IPAddress"), endpoint->address
+				};
+		}
+	}
+	qsort(ret_addresses, count, sizeof(*ret_addresses), cmp_addresses);
+	return count;
+}
+
+/* Those of --address-service. One that is headless stands for the hosts of its pods; while none
+ * of these is ready, which a restart of the only one makes them, for all. */
+static size_t service_addresses(const struct cluster *cluster,
+				struct gateway_address ret_addresses[MAX_ADDRESSES])
+{
+	const struct object *object =
+		store_get(cluster->app->store, KIND_SERVICE, str_of(cluster->lease_ns),
+			  str_of(cluster->options.address_service));
+	const struct gateway_service *service = object ? object->service.gateway : NULL;
+	if (!service)
+		return 0;
+	if (!service->cluster_ip_count || !str_is(service->cluster_ips[0], "None"))
+		return service_given_addresses(service, ret_addresses);
+	size_t count = endpoint_addresses(cluster, true, ret_addresses);
+	return count ? count : endpoint_addresses(cluster, false, ret_addresses);
+}
+
+static void render_addresses(const struct cluster *cluster, const struct gateway_view *gateway,
+			     struct gateway_address addresses[MAX_ADDRESSES],
+			     struct status_live *live)
+{
+	if (has_addresses(&gateway->object->gateway))
+		return;
 	live->addresses = addresses;
-	live->address_count = cluster->options.address_count;
+	live->address_count = told_addresses(cluster, addresses);
+	if (live->address_count || !cluster->options.address_service)
+		return;
+	live->address_count = service_addresses(cluster, addresses);
+	if (live->address_count == 0)
+		live->no_address = str_of(cluster->no_address);
 }
 
 /* Which addresses a status records, as a digest. */
@@ -151,7 +220,7 @@ static enum publish_answer render_gateway(struct cluster *cluster, struct str ns
 {
 	const struct gateway_view *gateway =
 		gateways_find(compiler_gateways(cluster->app->compiler), ns, name);
-	struct gateway_address addresses[CLUSTER_MAX_ADDRESSES];
+	struct gateway_address addresses[MAX_ADDRESSES];
 	struct status_live live = { .programmed = is_programmed(cluster),
 				    .message = str_of(app_trouble(cluster->app)),
 				    .blocked = blocked,
@@ -346,9 +415,19 @@ void cluster_rebound(struct cluster *cluster)
 		mark_gateways(cluster);
 }
 
+/* Few, and a status that stays as it is costs no request: which of them it was does not matter. */
+static void look_for_addresses(struct cluster *cluster, enum kind kind, struct str ns)
+{
+	if (cluster->complete && cluster->options.address_service &&
+	    (kind == KIND_SERVICE || kind == KIND_ENDPOINTSLICE) &&
+	    str_is(ns, cluster->lease_ns))
+		mark_gateways(cluster);
+}
+
 void cluster_gone(struct cluster *cluster, enum kind kind, struct str ns, struct str name)
 {
 	publisher_gone(cluster->publisher, kind, ns, name);
+	look_for_addresses(cluster, kind, ns);
 	if (cluster->provision && kind == KIND_SERVICE)
 		provision_gone(cluster->provision, ns, name);
 }
@@ -356,6 +435,7 @@ void cluster_gone(struct cluster *cluster, enum kind kind, struct str ns, struct
 static void on_seen(void *user, enum kind kind, struct json_object *json)
 {
 	struct cluster *cluster = user;
+	look_for_addresses(cluster, kind, json_text(json_field(json, "metadata"), "namespace"));
 	if (kind == KIND_SERVICE && cluster->provision)
 		provision_seen(cluster->provision, json);
 	else
@@ -580,8 +660,8 @@ static bool make_services(struct cluster *cluster, struct error *err)
 		if (!cluster->defaults)
 			return error_prefix(err, "--gateway-service");
 	}
-	kube_source_add_services(app->sources.kube, cluster->lease_ns,
-				 LABEL_MANAGED_BY "=" MANAGED_BY);
+	kube_source_add(app->sources.kube, KIND_SERVICE, cluster->lease_ns, "",
+			LABEL_MANAGED_BY "=" MANAGED_BY);
 	cluster->provision = provision_new(app->loop, cluster->client, settings, &ops);
 	return true;
 }
@@ -596,6 +676,20 @@ static bool make_pool(struct cluster *cluster, struct error *err)
 	if (cluster->pool.count)
 		kube_source_keep_addresses(cluster->app->sources.kube);
 	return true;
+}
+
+static void make_address_service(struct cluster *cluster)
+{
+	struct kube_source *source = cluster->app->sources.kube;
+	const char *name = cluster->options.address_service;
+	char selector[TROUBLE_BYTES];
+	if (!name)
+		return;
+	snprintf(cluster->no_address, TROUBLE_BYTES,
+		 "Waiting for an address of Service %s/%s. See its events.", cluster->lease_ns, name);
+	snprintf(selector, sizeof(selector), "kubernetes.io/service-name=%s", name);
+	kube_source_add(source, KIND_SERVICE, cluster->lease_ns, name, "");
+	kube_source_add(source, KIND_ENDPOINTSLICE, cluster->lease_ns, "", selector);
 }
 
 static bool make_owner(struct cluster *cluster, struct error *err)
@@ -630,6 +724,7 @@ static bool make_parts(struct cluster *cluster, struct error *err)
 	cluster->leader = leader_new(app->loop, cluster->lease_client, &lease, on_leader_changed,
 				     cluster);
 	kube_source_observe(app->sources.kube, on_seen, cluster);
+	make_address_service(cluster);
 	return make_owner(cluster, err) && make_services(cluster, err) && make_pool(cluster, err);
 }
 

@@ -13,14 +13,15 @@
 struct app;
 struct cluster;
 
-enum { CLUSTER_MAX_ADDRESSES = 16, CLUSTER_MAX_POOL = 64 };
+enum { CLUSTER_MAX_POOL = 64 };
 
 struct cluster_options { /* borrowed */
 	bool disabled; /* --no-status */
 	const char *lease_ns; /* NULL: the pod's namespace */
 	const char *lease_name;
-	const char *addresses[CLUSTER_MAX_ADDRESSES]; /* where Gateways are reached */
+	const char *addresses[MAX_ADDRESSES]; /* where Gateways are reached */
 	size_t address_count;
+	const char *address_service; /* where they are reached is where it is; NULL: none */
 	const char *selector; /* each Gateway has a Service for these pods; NULL: it has none */
 	const char *ports;    /* their target ports: "20000-29999" */
 	const char *defaults; /* what they are like: {"type":"NodePort"}; NULL: as usual */

@@ -36,6 +36,9 @@ static const struct option_row run_options[] = {
 	{ "address", "ADDRESS", "none", NULL,
 	  "an IP address or host name under which Gateways without addresses of their own are "
 	  "reached, for their status; may be given several times", 0, NULL },
+	{ "address-service", "NAME", "none", NULL,
+	  "without --address, those of this Service in the namespace of the Lease: its load balancer's, "
+	  "or its ClusterIPs; if it is headless, its endpoints'", 0, NULL },
 	{ "gateway-services", "SELECTOR", "off", NULL,
 	  "the leader makes a Service for each Gateway, in the namespace of the Lease, for the pods "
 	  "with these labels: our own, as KEY=VALUE,KEY=VALUE; HAProxy binds its target ports", 0,
@@ -283,17 +286,24 @@ static bool check_cluster(const struct cluster_options *cluster, bool kubernetes
 {
 	bool pool = cluster->pool_count > 0;
 	if (!kubernetes && (cluster->disabled || cluster->lease_ns || cluster->address_count ||
-			    cluster->selector || pool || cluster->owner))
+			    cluster->address_service || cluster->selector || pool || cluster->owner))
 		return error_set(err, ERR_SYNTAX, "--no-status, --lease-namespace, --address, "
-						  "--gateway-services, --address-pool and --owner go "
-						  "with --kubernetes");
+						  "--address-service, --gateway-services, "
+						  "--address-pool and --owner go with --kubernetes");
 	if (cluster->disabled && (cluster->selector || pool))
 		return error_set(err, ERR_SYNTAX, "--%s needs a leader: leave --no-status out",
 				 pool ? "address-pool" : "gateway-services");
-	if (pool && (cluster->selector || cluster->address_count))
+	const char *other = cluster->selector		? "gateway-services" :
+			    cluster->address_service	? "address-service" :
+			    cluster->address_count	? "address" : NULL;
+	if (pool && other)
 		return error_set(err, ERR_SYNTAX, "Gateways have their addresses either of "
 						  "--address-pool or as --%s says: leave one out",
-				 cluster->selector ? "gateway-services" : "address");
+				 other);
+	if (cluster->selector && cluster->address_service)
+		return error_set(err, ERR_SYNTAX, "Gateways have either each a Service, as "
+						  "--gateway-services says, or the one of "
+						  "--address-service: leave one out");
 	return true;
 }
 
@@ -304,12 +314,13 @@ static bool read_cluster(const struct cli *cli, bool kubernetes, struct cluster_
 		.disabled = cli_has(cli, "no-status"),
 		.lease_ns = cli_option(cli, "lease-namespace"),
 		.lease_name = cli_option_or(cli, "lease-name", "tidegate"),
+		.address_service = cli_option(cli, "address-service"),
 		.selector = cli_option(cli, "gateway-services"),
 		.ports = cli_option_or(cli, "gateway-ports", DEFAULT_GATEWAY_PORTS),
 		.defaults = cli_option(cli, "gateway-service"),
 		.owner = cli_option(cli, "owner"),
 	};
-	if (!read_several(cli, "address", cluster->addresses, CLUSTER_MAX_ADDRESSES,
+	if (!read_several(cli, "address", cluster->addresses, MAX_ADDRESSES,
 			  &cluster->address_count, err) ||
 	    !read_several(cli, "address-pool", cluster->pool, CLUSTER_MAX_POOL,
 			  &cluster->pool_count, err))

@@ -55,14 +55,13 @@ static void check_unique_port(const struct node *list, const struct service_port
 	}
 }
 
-/* ---- of a Gateway ---- */
+/* ---- of Gateways ---- */
 
 static bool is_of_gateway(const struct meta *meta)
 {
 	struct str value;
 
-	return meta_label(meta, STR(LABEL_MANAGED_BY), &value) && str_is(value, MANAGED_BY) &&
-	       meta_label(meta, STR(LABEL_CONTROLLER), &value);
+	return meta_label(meta, STR(LABEL_CONTROLLER), &value);
 }
 
 static void read_target_ports(const struct node *list, struct service *service)

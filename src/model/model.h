@@ -280,7 +280,7 @@ struct service_port {
 	struct str app_protocol; /* may be empty */
 };
 
-/* What is kept only of a Service that Tidegate has made for a Gateway. */
+/* What is kept only of a Service by which Gateways are reached: one with LABEL_CONTROLLER. */
 struct gateway_service {
 	struct str type; /* "LoadBalancer", ... */
 	struct str *cluster_ips;

@@ -90,11 +90,12 @@ void service_find(struct gateways_view *view, struct gateway_view *gateway,
 	const struct meta *meta = &gateway->object->meta;
 	struct str controller = str_empty(options->controller_name) ? STR(CONTROLLER_NAME) :
 								      options->controller_name;
-	struct str label;
+	struct str label, maker;
 	gateway->service_name = gateway_service_name(view->arena, meta->ns, meta->name);
 	const struct object *service =
 		store_get(view->store, KIND_SERVICE, view->service_ns, gateway->service_name);
 	if (service && service->service.gateway &&
+	    meta_label(&service->meta, STR(LABEL_MANAGED_BY), &maker) && str_is(maker, MANAGED_BY) &&
 	    meta_label(&service->meta, STR(LABEL_CONTROLLER), &label) &&
 	    str_eq(label, label_value_of(view->arena, controller)))
 		gateway->service = service;
@@ -146,24 +147,21 @@ void service_port_taken(const struct listener_scope *scope, const struct gateway
 
 /* ---- addresses ---- */
 
-static struct gateway_address *given_addresses(struct arena *arena,
-					       const struct gateway_service *service,
-					       size_t *ret_count)
+size_t service_given_addresses(const struct gateway_service *service,
+			       struct gateway_address ret_addresses[MAX_ADDRESSES])
 {
 	bool balanced = str_is(service->type, "LoadBalancer");
-	size_t count = balanced ? service->ingress_count : service->cluster_ip_count;
-	struct gateway_address *addresses = arena_array(arena, count, sizeof(*addresses));
-	*ret_count = 0;
-	for (size_t i = 0; i < count; i++) {
-		struct gateway_address *address = &addresses[*ret_count];
+	size_t count = balanced ? service->ingress_count : service->cluster_ip_count, found = 0;
+	for (size_t i = 0; i < count && found < MAX_ADDRESSES; i++) {
+		struct gateway_address *address = &ret_addresses[found];
 		if (balanced)
 			*address = service->ingress[i];
 		else
 			*address = (struct gateway_address){ STR("IPAddress"),
 							     service->cluster_ips[i] };
-		*ret_count += !str_empty(address->value) && !str_is(address->value, "None");
+		found += !str_empty(address->value) && !str_is(address->value, "None");
 	}
-	return addresses;
+	return found;
 }
 
 static struct str same_text(struct arena *arena, struct str ip)
@@ -252,8 +250,10 @@ void service_addresses(struct gateways_view *view, struct gateway_view *gateway,
 {
 	if (!gateway->service)
 		return;
-	gateway->addresses = given_addresses(view->arena, gateway->service->service.gateway,
-					     &gateway->address_count);
+	gateway->addresses =
+		arena_array(view->arena, MAX_ADDRESSES, sizeof(*gateway->addresses));
+	gateway->address_count =
+		service_given_addresses(gateway->service->service.gateway, gateway->addresses);
 	if (!conditions_get(&gateway->conditions, "Programmed")->status ||
 	    (options->addresses_told && !asks_for_addresses(gateway)))
 		return;

@@ -153,6 +153,11 @@ struct str gateway_service_name(struct arena *arena, struct str ns, struct str n
  * else a beginning of it and a digest. */
 struct str label_value_of(struct arena *arena, struct str text);
 
+/* Where a Service is reached: what its load balancer has given, or its cluster's addresses; the
+ * number of them. Borrowed from it. */
+size_t service_given_addresses(const struct gateway_service *service,
+			       struct gateway_address ret_addresses[MAX_ADDRESSES]);
+
 /* Whether a Gateway's view depends on that Service, there or not. */
 bool gateways_use_service(const struct gateways_view *view, struct str ns, struct str name);
 

@@ -20,6 +20,7 @@
 enum {
 	QUIET_MS = 2,	  /* since the last change */
 	PATIENCE_MS = 50, /* since the first one */
+	MAX_FURTHER = 2,
 	WAIT_MS = 3000,	  /* for an object that another refers to */
 	GET_LIMIT_S = 30,
 	GET_PAUSE_MS = 1000,
@@ -82,6 +83,12 @@ struct refetch {
 	char *path;
 };
 
+/* What is read of a namespace that is not read. */
+struct further {
+	enum kind kind;
+	char *ns, *name, *labels;
+};
+
 struct kube_source {
 	struct ev_loop *loop;
 	struct source_sink sink;
@@ -91,7 +98,8 @@ struct kube_source {
 	struct kube_client *client;
 	char **namespaces;
 	size_t namespace_count;
-	char *service_ns, *service_labels; /* NULL: no further Services */
+	struct further further[MAX_FURTHER];
+	size_t further_count;
 	bool keeps_addresses; /* of Gateways' status */
 	struct map *units;	/* those of whole kinds, by "plural/namespace" */
 	struct map *followed;	/* those of one object, by "plural/namespace/name" */
@@ -255,10 +263,15 @@ static bool reads_namespace(const struct kube_source *source, const char *ns)
 	return found;
 }
 
-void kube_source_add_services(struct kube_source *source, const char *ns, const char *labels)
+void kube_source_add(struct kube_source *source, enum kind kind, const char *ns, const char *name,
+		     const char *labels)
 {
-	source->service_ns = xstrndup(ns, strlen(ns));
-	source->service_labels = xstrndup(labels, strlen(labels));
+	assert(source->further_count < MAX_FURTHER);
+	if (reads_namespace(source, ns))
+		return;
+	source->further[source->further_count++] =
+		(struct further){ kind, xstrndup(ns, strlen(ns)), xstrndup(name, strlen(name)),
+				  xstrndup(labels, strlen(labels)) };
 }
 
 void kube_source_keep_addresses(struct kube_source *source)
@@ -266,14 +279,12 @@ void kube_source_keep_addresses(struct kube_source *source)
 	source->keeps_addresses = true;
 }
 
-static void add_service_unit(struct kube_source *source)
+static void add_further(struct kube_source *source, const struct further *further)
 {
-	const struct kube_kind *services = kind_row(KIND_SERVICE);
-	if (!source->service_ns || reads_namespace(source, source->service_ns))
-		return;
-	assert(services);
-	struct unit *unit = add_unit(source, services, str_of(source->service_ns), STR_NONE);
-	unit->labels = str_of(source->service_labels);
+	const struct kube_kind *kind = kind_row(further->kind);
+	assert(kind);
+	struct unit *unit = add_unit(source, kind, str_of(further->ns), str_of(further->name));
+	unit->labels = str_of(further->labels);
 }
 
 void kube_source_observe(struct kube_source *source, kube_seen_fn fn, void *user)
@@ -286,7 +297,8 @@ void kube_source_start(struct kube_source *source)
 {
 	for (size_t i = 0; i < KIND_ROWS; i++)
 		add_units(source, &kinds[i]);
-	add_service_unit(source);
+	for (size_t i = 0; i < source->further_count; i++)
+		add_further(source, &source->further[i]);
 	for (struct map_entry *e = map_first(source->units); e; e = map_next(e))
 		unit_watch(map_value(e));
 }
@@ -727,7 +739,10 @@ void kube_source_free(struct kube_source *source)
 	for (size_t i = 0; i < source->namespace_count; i++)
 		free(source->namespaces[i]);
 	free(source->namespaces);
-	free(source->service_ns);
-	free(source->service_labels);
+	for (size_t i = 0; i < source->further_count; i++) {
+		free(source->further[i].ns);
+		free(source->further[i].name);
+		free(source->further[i].labels);
+	}
 	free(source);
 }

@@ -36,9 +36,10 @@ void kube_source_free(struct kube_source *source); /* accepts NULL */
 typedef void (*kube_seen_fn)(void *user, enum kind kind, struct json_object *json);
 void kube_source_observe(struct kube_source *source, kube_seen_fn fn, void *user);
 
-/* Before the start: Services of this namespace that a selector of labels takes are read even if
- * the namespace is not. Copied. */
-void kube_source_add_services(struct kube_source *source, const char *ns, const char *labels);
+/* Before the start: objects of this namespace are read even if the namespace is not, the one of
+ * that name ("": any) or those that a selector of labels takes ("": all). Copied; at most two. */
+void kube_source_add(struct kube_source *source, enum kind kind, const char *ns, const char *name,
+		     const char *labels);
 
 /* Before the start: the addresses in Gateways' status are read, too. */
 void kube_source_keep_addresses(struct kube_source *source);

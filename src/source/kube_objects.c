@@ -74,11 +74,11 @@ static bool make_key(struct json_object *json, struct sb *sb)
 	return !str_empty(name) && sb_ok(sb, NULL);
 }
 
-/* A Service whose status says where a Gateway is reached. */
+/* A Service whose status says where Gateways are reached. */
 static bool has_addresses(enum kind kind, struct json_object *metadata)
 {
 	return kind == KIND_SERVICE &&
-	       str_is(json_text(json_field(metadata, "labels"), LABEL_MANAGED_BY), MANAGED_BY);
+	       json_field(json_field(metadata, "labels"), LABEL_CONTROLLER);
 }
 
 /* What else a status says changes all the time. */

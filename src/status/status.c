@@ -161,9 +161,13 @@ void status_gateway(const struct gateway_view *gateway, const struct status_live
 		    struct out *out)
 {
 	int64_t generation = gateway->object->meta.generation;
+	struct conditions conditions = gateway->conditions;
+	if (live && !str_empty(live->no_address) && conditions_get(&conditions, "Programmed")->status)
+		conditions_set(&conditions, "Programmed", false, "AddressNotAssigned",
+			       live->no_address);
 	out_object(out);
 	write_addresses(gateway, live, out);
-	write_conditions(&gateway->conditions, generation, live, blocked_gateway(gateway, live), out);
+	write_conditions(&conditions, generation, live, blocked_gateway(gateway, live), out);
 	out_kv_array(out, "listeners");
 	for (size_t i = 0; i < gateway->listener_count; i++)
 		write_listener(&gateway->listeners[i], generation, live, out);

@@ -15,6 +15,7 @@ struct status_live {
 	struct str message;  /* when not: why */
 	const struct gateway_address *addresses; /* of the Gateway; none: the view's */
 	size_t address_count;
+	struct str no_address; /* why none is known yet; STR_NONE: one is, or nobody is asked */
 	/* Why the data plane cannot have the frontend of a listener; STR_NONE: it can. May be NULL. */
 	struct str (*blocked)(void *user, struct str frontend);
 	void *user;

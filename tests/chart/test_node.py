@@ -55,6 +55,15 @@ def expect_pods(*place):
                timeout=60, what="two Pods at %s" % place[0])
 
 
+def expect_status(node, address):
+    """What people see of the Gateway."""
+    def check():
+        row = node.kubectl("-n", "check", "get", "gateway", "web", "--no-headers").split()
+        assert row[2:4] == [address, "True"], row
+        return True
+    eventually(check, timeout=60)
+
+
 def load(address):
     """A connection that is closed between two requests is opened again: the end of a pod is the
     end of its connections."""
@@ -306,6 +315,17 @@ def test_network_of_the_node(node, containers, haproxy):
     node.rolled_out("daemonset/" + NAME)
     assert not first & set(node.pods())
     expect_pods("198.18.0.1")
+    expect_status(node, "198.18.0.1")
+
+
+def test_one_service_for_all(node):
+    """Its address is every Gateway's, also where the Service's own namespace is not watched."""
+    node.install(**QUICK, watchNamespaces=["check"], **{"service.mode": "Shared"})
+    address = eventually(lambda: node.kubectl(
+        "-n", NAMESPACE, "get", "service", NAME, "-o",
+        "jsonpath={.status.loadBalancer.ingress[0].ip}"), timeout=60)
+    expect_status(node, address)
+    expect_pods(address)
 
 
 def test_kind_forbidden(release):

@@ -254,7 +254,8 @@ def test_services():
             "annotations": {"a": "b", "c": "d"}, "externalTrafficPolicy": "Local",
             "allocateLoadBalancerNodePorts": False}
     assert about(targetPorts={"first": 1000, "last": 1999})[1][1] == "--gateway-ports=1000-1999"
-    assert about(mode="Shared") == (True, [], ["metrics", "http", "https"], listeners, [])
+    assert about(mode="Shared") == (True, [], ["metrics", "http", "https"], listeners,
+                                    [["list", "watch"]])
     assert about(mode="None") == (False, [], ["metrics", "http", "https"], listeners, [])
 
 

@@ -3,6 +3,7 @@
 without nodes). Real HAProxy serves what objects in it say. Environment as in tests/e2e."""
 import contextlib
 import os
+import re
 import sys
 
 import pytest
@@ -63,7 +64,7 @@ def namespace(server, name):
 
 def name_of(request, end=""):
     """No other test's: a namespace that is deleted stays for a while."""
-    return request.node.name.replace("_", "-")[:50].strip("-") + end
+    return re.sub("[^a-z0-9]+", "-", request.node.name.lower())[:50].strip("-") + end
 
 
 @pytest.fixture

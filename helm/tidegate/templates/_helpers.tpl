@@ -54,6 +54,22 @@ annotations: {{- toYaml . | nindent 2 }}
 {{- .Values.service.mode | default (ternary "None" "PerGateway" .Values.hostNetwork) }}
 {{- end }}
 
+{{- /* The Service where Gateways are reached that have none of their own; empty: they are, or nobody
+       knows. */}}
+{{- define "tidegate.addressService" -}}
+{{- $mode := include "tidegate.serviceMode" . }}
+{{- if eq $mode "Shared" }}
+{{- include "tidegate.fullname" . }}
+{{- else if and (eq $mode "None") .Values.hostNetwork }}
+{{- include "tidegate.fullname" . }}-nodes
+{{- end }}
+{{- end }}
+
+{{- /* By it tidegate looks for where it is reached. */}}
+{{- define "tidegate.ofGateways" -}}
+tidegate.io/controller: {{ .Values.controllerName | replace "/" "_" | trunc 63 | trimAll "-_." }}
+{{- end }}
+
 {{- /* What Gateways' Services are like: of the values, what is set, as JSON. */}}
 {{- define "tidegate.gatewayService" -}}
 {{- $made := dict "labels" (merge (dict) (include "tidegate.selectorLabels" . | fromYaml) .Values.service.labels .Values.commonLabels) }}

@@ -18,6 +18,9 @@
 - --gateway-ports={{ .Values.service.targetPorts.first }}-{{ .Values.service.targetPorts.last }}
 - {{ printf "--gateway-service=%s" (include "tidegate.gatewayService" .) | quote }}
 {{- end }}
+{{- with include "tidegate.addressService" . }}
+- --address-service={{ . }}
+{{- end }}
 {{- if eq (include "tidegate.serviceMode" .) "Pool" }}
 {{- range .Values.service.addressPool }}
 - --address-pool={{ . }}
