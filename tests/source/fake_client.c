@@ -2,6 +2,11 @@
 #include "tests/source/fake_client.h"
 
 #include <ev.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+
+#include <cmocka.h>
 
 #include "base/arena.h"
 
@@ -47,11 +52,27 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 	ops.done(user, &answer);
 }
 
+/* Its bookmarks keep the version of what seldom changes from growing too old; and the server ends it
+ * before we would give it up. */
+static void expect_watch(const char *path, unsigned limit_s)
+{
+	static const char timeout[] = "&timeoutSeconds=", version[] = "&resourceVersion=";
+	const char *seconds = strstr(path, timeout), *from = strstr(path, version);
+	assert_non_null(strstr(path, "&allowWatchBookmarks=true&"));
+	assert_non_null(seconds);
+	assert_non_null(from);
+	unsigned long timeout_s = strtoul(seconds + strlen(timeout), NULL, 10);
+	assert_in_range(timeout_s, 300, 600);
+	assert_in_range(limit_s, timeout_s + 1, timeout_s + 60);
+	assert_in_range(from[strlen(version)], '0', '9');
+}
+
 struct kube_request *kube_get(struct kube_client *client, const char *path, unsigned limit_s,
 			      const struct kube_request_ops *ops, void *user)
 {
 	struct kube_request *request = xcalloc(1, sizeof(*request));
-	(void)limit_s;
+	if (strstr(path, "?watch=1"))
+		expect_watch(path, limit_s);
 	request->client = client;
 	request->ops = *ops;
 	request->user = user;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Takes the place of src/source/kube_client.c: requests are answered, from the loop, with what the
- * test says. Pauses last a millisecond. */
+ * test says, and watches must ask for what keeps them going. Pauses last a millisecond. */
 #pragma once
 
 #include "source/kube_client.h"
