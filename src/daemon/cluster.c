@@ -242,19 +242,16 @@ static enum publish_answer render_gateway(struct cluster *cluster, struct str ns
 static enum publish_answer render_class(struct cluster *cluster, struct str name, struct out *out,
 					struct publish_basis *ret_basis)
 {
-	const struct gateways_view *view = compiler_gateways(cluster->app->compiler);
+	const struct class_view *class =
+		gateways_find_class(compiler_gateways(cluster->app->compiler), name);
 	if (!cluster->version_told)
 		return PUBLISH_LATER;
-	for (size_t i = 0; i < view->class_count; i++) {
-		const struct class_view *class = &view->classes[i];
-		if (!str_eq(class->object->meta.name, name))
-			continue;
-		status_class(class, str_of(cluster->version),
-			     cluster->provision || cluster_pool(cluster), out);
-		ret_basis->generation = class->object->meta.generation;
-		return PUBLISH_NOW;
-	}
-	return PUBLISH_NOTHING;
+	if (!class)
+		return PUBLISH_NOTHING;
+	status_class(class, str_of(cluster->version), cluster->provision || cluster_pool(cluster),
+		     out);
+	ret_basis->generation = class->object->meta.generation;
+	return PUBLISH_NOW;
 }
 
 static enum publish_answer render_route(struct cluster *cluster, struct str ns, struct str name,

@@ -9,13 +9,15 @@ enum { NOTE_BYTES = 2048 };
 
 static bool is_ours(const struct app *app, const struct finding *finding)
 {
+	const struct gateways_view *gateways = compiler_gateways(app->compiler);
 	const struct route_view *route;
 	switch (finding->kind) {
 	case KIND_BACKEND:
 		return !str_is(finding->name, "*"); /* that is the kind, not an object */
+	case KIND_GATEWAYCLASS:
+		return gateways_find_class(gateways, finding->name) != NULL;
 	case KIND_GATEWAY:
-		return gateways_find(compiler_gateways(app->compiler), finding->ns,
-				     finding->name) != NULL;
+		return gateways_find(gateways, finding->ns, finding->name) != NULL;
 	case KIND_HTTPROUTE:
 		route = compiler_route(app->compiler, finding->ns, finding->name);
 		return route && route->parent_count > 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which findings become Events: errors of Gateways of ours, of routes to them, and of Backends; and
- * certificates that have expired, which are served, but which no client likes. */
+/* Which findings become Events: errors of GatewayClasses and Gateways of ours, of routes to them,
+ * and of Backends; and certificates that have expired, which are served, but which no client
+ * likes. */
 #pragma once
 
 #include "model/finding.h"

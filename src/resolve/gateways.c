@@ -66,16 +66,13 @@ static const struct class_view *find_class(struct gateways_view *view,
 					   const struct object *gateway)
 {
 	struct str class_name = gateway->gateway.class_name;
-	for (size_t i = 0; i < view->class_count; i++) {
-		if (str_eq(view->classes[i].object->meta.name, class_name))
-			return &view->classes[i];
-	}
-	if (!store_get(view->store, KIND_GATEWAYCLASS, STR_NONE, class_name))
+	const struct class_view *class = gateways_find_class(view, class_name);
+	if (!class && !store_get(view->store, KIND_GATEWAYCLASS, STR_NONE, class_name))
 		findings_add(&view->findings, SEVERITY_WARNING, KIND_GATEWAY, &gateway->meta,
 			     "spec.gatewayClassName", "NoSuchGatewayClass",
 			     "There is no GatewayClass " STR_FMT ", so nobody serves this Gateway. "
 			     "Create it, or correct the name.", STR_ARG(class_name));
-	return NULL;
+	return class;
 }
 
 /* ---- addresses ---- */
@@ -603,6 +600,15 @@ const struct gateway_view *gateways_find(const struct gateways_view *view, struc
 			low = middle + 1;
 		else
 			high = middle;
+	}
+	return NULL;
+}
+
+const struct class_view *gateways_find_class(const struct gateways_view *view, struct str name)
+{
+	for (size_t i = 0; i < view->class_count; i++) {
+		if (str_eq(view->classes[i].object->meta.name, name))
+			return &view->classes[i];
 	}
 	return NULL;
 }

@@ -144,6 +144,7 @@ void gateways_free(struct gateways_view *view);
 
 const struct gateway_view *gateways_find(const struct gateways_view *view, struct str ns,
 					 struct str name);
+const struct class_view *gateways_find_class(const struct gateways_view *view, struct str name);
 
 /* The name of a Gateway's Service: "NAMESPACE--NAME" where that can be one and can be no other's,
  * else a beginning of it and a digest. */

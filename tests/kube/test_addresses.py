@@ -12,7 +12,7 @@ import pytest
 import manifests as m
 import tidegate
 from proxy import Hold
-from test_events import events
+from test_events import event, events
 from test_status import condition, stored
 from tidegate import eventually
 
@@ -622,6 +622,10 @@ def test_parameters(gate, server, own_class):
         status = json.loads(server.kubectl("get", "gatewayclass", own_class, "-o", "json"))["status"]
         return condition(status["conditions"], "Accepted")
     eventually(lambda: class_condition()["reason"] == "InvalidParameters")
+    told = event(server, "default", own_class, "InvalidParameters")
+    assert told["regarding"]["kind"] == "GatewayClass"
+    assert "default/class" in told["note"]
+    assert told["note"] in server.kubectl("describe", "gatewayclass", own_class)
     assert get(service(server, "default--para")).origin == "a"
     assert service(server, "default--para")["metadata"]["labels"]["by"] == "class"
     server.apply(parameters("class", labels={"by": "other"}))
