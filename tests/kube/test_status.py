@@ -342,6 +342,50 @@ def test_one_is_refused(proxy, gate, server):
     gate.expect_no_finding("HTTPRoute", "StatusNotWritten")
 
 
+def is_status_of(name):
+    return lambda request: request.method == "PATCH" and request.path.endswith(name + "/status")
+
+
+def test_one_that_changes_often(proxy, gate, server):
+    """Written once a second, in the end what its last change makes of it."""
+    written = []
+    proxy.before = lambda request: (
+        written.append(time.monotonic()) if is_status_of("/often")(request) else None)
+    gate.kubeconfig = proxy.kubeconfig
+    server.apply(m.route("often", [m.rule("a")]))
+    start(gate, server)
+    accepted(server, "often")
+    changes, end = 0, time.monotonic() + 3
+    while time.monotonic() < end:
+        changes += 1
+        proxy.send("PATCH",
+                   "/apis/gateway.networking.k8s.io/v1/namespaces/default/httproutes/often",
+                   {"spec": {"hostnames": ["h%d.test" % changes]}})
+        time.sleep(0.15)
+    accepted(server, "often")
+    hasty = [later - at for at, later in zip(written, written[1:]) if later - at < 0.9]
+    conflicts = gate.metrics()["tidegate_status_conflicts_total"]
+    print("%d changes, %d writes, %d conflicts" % (changes, len(written), conflicts))
+    assert changes > len(written) > 2
+    assert len(hasty) <= conflicts, "a write that was refused is tried again sooner"
+
+
+def test_many_at_once(proxy, gate, server):
+    """16 requests; the others wait for their turn."""
+    names = ["many-%d" % i for i in range(40)]
+    held = proxy.before = Hold(lambda request: "/httproutes/many-" in request.path)
+    gate.kubeconfig = proxy.kubeconfig
+    server.apply(*[m.route(name, [m.rule("a")]) for name in names])
+    start(gate, server)
+    held.expect()
+    time.sleep(2)
+    with proxy.lock:
+        assert len([each for each in proxy.running.values() if held.wanted(each)]) == 16
+    held.go_on()
+    for name in names:
+        accepted(server, name)
+
+
 READ = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch"]}
 LEASE = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"],
          "verbs": ["get", "create", "update"]}
