@@ -7,6 +7,7 @@ import subprocess
 import threading
 
 import pytest
+import yaml
 
 import clients
 import manifests as m
@@ -196,6 +197,25 @@ def test_only_referenced_secrets(gate, server, ns):
     # Not referred to any more: forgotten
     server.delete("gateway", "gw", ns)
     eventually(lambda: gate.metrics()['tidegate_objects{kind="Secret"}'] == 0)
+
+
+def test_context(gate, server):
+    """Not the current one, which leads nowhere; status goes to the same server."""
+    with open(server.cluster.kubeconfig, encoding="ascii") as source:
+        config = yaml.safe_load(source)
+    gate.options += ["--context", config["current-context"]]
+    config["clusters"].append({"name": "nowhere", "cluster": {"server": "https://127.0.0.1:9"}})
+    config["contexts"].append({"name": "nowhere", "context": {
+        "cluster": "nowhere", "user": config["users"][0]["name"]}})
+    config["current-context"] = "nowhere"
+    gate.kubeconfig = os.path.join(gate.base, "contexts")
+    with open(gate.kubeconfig, "w", encoding="ascii") as out:
+        yaml.safe_dump(config, out)
+    server.apply(gateway(gate), m.route("context", [m.rule("a")]))
+    gate.start()
+    expect(gate, "a")
+    assert server.url in gate.status()["source"]["apiServer"]
+    eventually(lambda: gate.status()["leader"]["here"])
 
 
 @pytest.mark.parametrize("words", [["--kubernetes", "dir"], ["--watch-namespace", "x", "dir"],
