@@ -254,6 +254,28 @@ def test_plugin(gate, server, pods, tmp_path):
                                 "--context=" + current_context(server), "exec"]
 
 
+VERBS = [["status"], ["get", "HTTPRoute"], ["findings"], ["explain", "GET", "http://x:{port}/"],
+         ["plan"], ["diff"], ["backends"], ["weights", "shop", "--override"],
+         ["drain", "default:a.0"], ["drain", "default:a.0", "--ready"], ["maps"], ["timeline"],
+         ["reload-reasons"], ["log-level"], ["socket", "show", "version"]]
+
+
+def test_verbs_of_the_plugin(gate, server, pods, tmp_path):
+    """Each of tidectl's does in the pod what it does beside the daemon."""
+    server.apply(m.gateway("gw", m.listener("http", gate.port)), m.route("shop", [m.rule("a")]))
+    gate.start()
+    eventually(lambda: "No differences" in gate.ctl("diff", check=False))
+    ctl = Ctl(tmp_path, server.cluster.kubeconfig, gate.run_dir)
+    all_verbs = set(ctl.ok("", program=ctl.completion).splitlines()[:-1])
+    assert {words[0] for words in VERBS} | {"help", "version"} == all_verbs
+    for words in VERBS:
+        words = [word.format(port=gate.port) for word in words]
+        # Until no second passes in between: some tell how long ago something was
+        eventually(lambda: ctl.ok(*words, program=ctl.plugin) == gate.ctl(*words),
+                   what=" ".join(words))
+        assert ctl.called()[5:7] == ["tidectl", words[0]]
+
+
 def current_context(server):
     return server.kubectl("config", "current-context").strip()
 
