@@ -21,7 +21,6 @@ enum kind {
 	KIND_SERVICE,
 	KIND_ENDPOINTSLICE,
 	KIND_SECRET,
-	KIND_CONFIGMAP,
 	KIND_BACKEND, /* tidegate.io/v1alpha1 */
 	KIND_GATEWAYPARAMETERS, /* the same */
 	KIND_COUNT,
@@ -331,7 +330,7 @@ struct backend { /* tidegate.io/v1alpha1 Backend */
 	struct str app_protocol; /* empty, "kubernetes.io/h2c", "kubernetes.io/ws", ... */
 };
 
-/* ---- Secret, ConfigMap ---- */
+/* ---- Secret ---- */
 
 struct certificate_info { /* read from tls.crt by decode */
 	struct str *names; /* DNS names of the leaf (SAN; else CN), lower case */
@@ -348,11 +347,6 @@ struct secret {
 	struct certificate_info info;
 };
 
-struct config_map {
-	struct pair *data;
-	size_t data_count;
-};
-
 /* ---- any object ---- */
 
 struct object {
@@ -367,7 +361,6 @@ struct object {
 		struct service service;
 		struct endpoint_slice endpoint_slice;
 		struct secret secret;
-		struct config_map config_map;
 		struct backend backend;
 		struct gateway_parameters gateway_parameters;
 	}; /* a Namespace has only its meta */
