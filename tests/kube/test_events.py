@@ -155,9 +155,8 @@ def test_haproxy_fails(gate, server, ns, tmp_path):
     assert event(server, ns, "gw", "HAProxyFailed")["note"]
 
 
-def test_without_rights(gate, server, ns):
-    """Everything else goes on, and it is said once."""
-    name = "wordless"
+def log_in_without_rights(gate, server, name):
+    """As somebody who may do all but write Events."""
     server.account(name, {"apiGroups": ["*"], "resources": ["*"],
                           "verbs": ["get", "list", "watch", "update"]},
                    {"apiGroups": ["gateway.networking.k8s.io"], "resources": ["*"],
@@ -165,6 +164,11 @@ def test_without_rights(gate, server, ns):
                    {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"],
                     "verbs": ["create"]})
     gate.log_in({"token": server.token(name)})
+
+
+def test_without_rights(gate, server, ns):
+    """Everything else goes on, and it is said once."""
+    log_in_without_rights(gate, server, "wordless")
     server.apply(*[bad_route(ns, "bad-%d" % i) for i in range(5)])
     start(gate, server, ns)
     eventually(lambda: gate.metrics()["tidegate_events_failures_total"] == 5)
@@ -173,3 +177,26 @@ def test_without_rights(gate, server, ns):
     assert not events(server, ns)
     eventually(lambda: json.loads(server.kubectl(
         "get", "httproute", "bad-0", "-n", ns, "-o", "json")).get("status"))
+
+
+def test_rights_in_one_namespace(gate, server, ns):
+    """That of a GatewayClass is in another one: the others are told all the same."""
+    name = "local"
+    log_in_without_rights(gate, server, name)
+    rights = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name}
+    server.apply(
+        m.obj("Role", name, ns=ns, api="rbac.authorization.k8s.io/v1", rules=[
+            {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]}]),
+        m.obj("RoleBinding", name, ns=ns, api="rbac.authorization.k8s.io/v1", roleRef=rights,
+              subjects=[{"kind": "ServiceAccount", "name": name, "namespace": "default"}]))
+    astray = m.gateway_class(ns)
+    astray["spec"]["parametersRef"] = {"group": "tidegate.io", "kind": "GatewayParameters",
+                                       "name": "missing", "namespace": ns}
+    server.apply(astray, bad_route(ns))
+    try:
+        start(gate, server, ns)
+        event(server, ns, "bad", "BackendNotFound")
+        eventually(lambda: gate.metrics()["tidegate_events_failures_total"] == 1)
+        assert 'in the namespace "default"' in gate.log()
+    finally:
+        server.kubectl("delete", "gatewayclass", ns)
