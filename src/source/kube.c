@@ -589,6 +589,13 @@ void kube_source_findings(const struct kube_source *source, struct findings *fin
 		unit_findings(map_value(e), findings);
 }
 
+const struct findings *kube_source_refusal(const struct kube_source *source, enum kind kind,
+					   struct str ns, struct str name, int64_t *ret_generation)
+{
+	const struct unit *unit = find_unit(source, kind, ns);
+	return unit ? kube_objects_refusal(unit->objects, ns, name, ret_generation) : NULL;
+}
+
 bool kube_source_has_all(const struct kube_source *source, enum kind kind)
 {
 	for (struct map_entry *e = map_first(source->units); e; e = map_next(e)) {

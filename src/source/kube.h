@@ -71,6 +71,11 @@ void kube_source_doubt(const struct kube_source *source, char *ret_why, size_t s
 void kube_source_state(const struct kube_source *source, struct source_state *ret_state);
 void kube_source_findings(const struct kube_source *source, struct findings *findings);
 
+/* What is wrong with the last version of an object, when that is refused, and its generation;
+ * borrowed until the loop goes on. NULL: nothing, or there is no such object. */
+const struct findings *kube_source_refusal(const struct kube_source *source, enum kind kind,
+					   struct str ns, struct str name, int64_t *ret_generation);
+
 /* "https://10.0.0.1:6443, context dev of /root/.kube/config" */
 const char *kube_source_name(const struct kube_source *source);
 

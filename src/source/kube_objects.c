@@ -9,12 +9,18 @@
 
 enum { SUM_BYTES = 16 };
 
+/* Of the last version of an object; in an arena of their own. */
+struct notes {
+	struct findings findings;
+	int64_t generation;
+};
+
 struct entry {
 	unsigned char sum[SUM_BYTES]; /* of the text last seen, good or not */
 	uint64_t revision;	      /* resourceVersion as a number; 0: it is none */
 	unsigned round;		      /* the last list that had it */
 	bool delivered;
-	struct findings *notes; /* NULL: none; lives in its own arena */
+	struct notes *notes; /* NULL: none */
 };
 
 struct kube_objects {
@@ -42,7 +48,7 @@ void kube_objects_keep_addresses(struct kube_objects *objects)
 static void drop_notes(struct entry *entry)
 {
 	if (entry->notes)
-		arena_free(entry->notes->arena);
+		arena_free(entry->notes->findings.arena);
 	entry->notes = NULL;
 }
 
@@ -63,15 +69,19 @@ void kube_objects_free(struct kube_objects *objects)
 /* ---- One object's text ---- */
 
 /* "namespace/name"; false when there is not even a name. */
-static bool make_key(struct json_object *json, struct sb *sb)
+static bool make_key(struct str ns, struct str name, struct sb *sb)
 {
-	struct json_object *metadata = json_field(json, "metadata");
-	struct str name = json_text(metadata, "name");
 	sb_init(sb, MAX_NAMESPACE_BYTES + MAX_NAME_BYTES + 2);
-	sb_add(sb, json_text(metadata, "namespace"));
+	sb_add(sb, ns);
 	sb_addc(sb, '/');
 	sb_add(sb, name);
 	return !str_empty(name) && sb_ok(sb, NULL);
+}
+
+static bool key_of(struct json_object *json, struct sb *sb)
+{
+	struct json_object *metadata = json_field(json, "metadata");
+	return make_key(json_text(metadata, "namespace"), json_text(metadata, "name"), sb);
 }
 
 /* A Service whose status says where Gateways are reached. */
@@ -115,13 +125,15 @@ static void digest(const struct kube_objects *objects, struct json_object *json,
 static bool deliver(struct kube_objects *objects, struct entry *entry, struct json_object *json)
 {
 	struct arena *arena = arena_new();
-	struct findings *notes = arena_alloc(arena, sizeof(*notes));
+	struct notes *notes = arena_alloc(arena, sizeof(*notes));
 	struct decode_output out = { .object = NULL };
 	bool had_notes = entry->notes != NULL;
-	findings_init(notes, arena);
-	enum decode_result result = decode_object(json, STR_NONE, &out, notes);
+	findings_init(&notes->findings, arena);
+	notes->generation =
+		json_object_get_int64(json_field(json_field(json, "metadata"), "generation"));
+	enum decode_result result = decode_object(json, STR_NONE, &out, &notes->findings);
 	drop_notes(entry);
-	if (notes->count)
+	if (notes->findings.count)
 		entry->notes = notes;
 	else
 		arena_free(arena);
@@ -149,7 +161,7 @@ bool kube_objects_put(struct kube_objects *objects, struct json_object *json, bo
 	unsigned char sum[SUM_BYTES];
 	uint64_t revision = 0;
 	bool changed = false;
-	if (make_key(json, &key)) {
+	if (key_of(json, &key)) {
 		struct entry *entry = entry_make(objects, sb_str(&key));
 		str_u64(json_text(json_field(json, "metadata"), "resourceVersion"), UINT64_MAX, &revision);
 		digest(objects, json, sum);
@@ -185,7 +197,7 @@ static bool drop(struct kube_objects *objects, struct str key)
 bool kube_objects_del(struct kube_objects *objects, struct json_object *json)
 {
 	struct sb key;
-	bool changed = make_key(json, &key) && drop(objects, sb_str(&key));
+	bool changed = key_of(json, &key) && drop(objects, sb_str(&key));
 	sb_fini(&key);
 	return changed;
 }
@@ -226,11 +238,25 @@ size_t kube_objects_count(const struct kube_objects *objects)
 	return map_count(objects->entries);
 }
 
+const struct findings *kube_objects_refusal(const struct kube_objects *objects, struct str ns,
+					    struct str name, int64_t *ret_generation)
+{
+	struct sb key;
+	const struct entry *entry = make_key(ns, name, &key) ?
+					    map_get(objects->entries, sb_str(&key)) : NULL;
+	const struct notes *notes = entry ? entry->notes : NULL;
+	sb_fini(&key);
+	if (!notes || !notes->findings.error_count)
+		return NULL;
+	*ret_generation = notes->generation;
+	return &notes->findings;
+}
+
 void kube_objects_findings(const struct kube_objects *objects, struct findings *findings)
 {
 	for (struct map_entry *e = map_first(objects->entries); e; e = map_next(e)) {
 		const struct entry *entry = map_value(e);
-		for (size_t i = 0; entry->notes && i < entry->notes->count; i++)
-			findings_copy(findings, &entry->notes->items[i]);
+		for (size_t i = 0; entry->notes && i < entry->notes->findings.count; i++)
+			findings_copy(findings, &entry->notes->findings.items[i]);
 	}
 }

@@ -33,3 +33,8 @@ bool kube_objects_clear(struct kube_objects *objects);
 
 size_t kube_objects_count(const struct kube_objects *objects);
 void kube_objects_findings(const struct kube_objects *objects, struct findings *findings);
+
+/* What is wrong with the last version of an object, and that version's generation; borrowed until
+ * the next put or delete. NULL: nothing, or there is no such object. */
+const struct findings *kube_objects_refusal(const struct kube_objects *objects, struct str ns,
+					    struct str name, int64_t *ret_generation);

@@ -208,6 +208,32 @@ static void test_refused(void **state)
 	assert_int_equal(finding_count(f), 0);
 }
 
+/* Of the last version, with its generation; what it says stays until the next one. */
+static void test_refusal(void **state)
+{
+	struct fixture *f = *state;
+	int64_t generation = -1;
+	put(f, "a", "1", ",\"generation\":1", 80, false);
+	assert_null(kube_objects_refusal(f->objects, STR("shop"), STR("a"), &generation));
+	put(f, "a", "2", ",\"generation\":2", 70000, false);
+	assert_null(kube_objects_refusal(f->objects, STR("other"), STR("a"), &generation));
+	assert_int_equal(generation, -1);
+	const struct findings *refusal =
+		kube_objects_refusal(f->objects, STR("shop"), STR("a"), &generation);
+	assert_non_null(refusal);
+	assert_int_equal(generation, 2);
+	assert_true(str_is(refusal->items[0].reason, "FieldValueInvalid"));
+	put(f, "a", "3", ",\"generation\":3", 80, false);
+	assert_null(kube_objects_refusal(f->objects, STR("shop"), STR("a"), &generation));
+	/* A warning is no refusal */
+	struct json_object *json = service("a", "4", "", 80);
+	json_object_object_add(json, "specc", json_object_new_object());
+	assert_true(kube_objects_put(f->objects, json, false));
+	json_object_put(json);
+	assert_int_equal(finding_count(f), 1);
+	assert_null(kube_objects_refusal(f->objects, STR("shop"), STR("a"), &generation));
+}
+
 static void test_nameless(void **state)
 {
 	static const char *const texts[] = { "{}", "{\"metadata\":1}", "{\"metadata\":{\"name\":7}}" };
@@ -244,6 +270,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_addresses, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_delete, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refusal, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_nameless, setup, teardown),
 		cmocka_unit_test_setup_teardown(status_of_gateways, setup, teardown),
 	};
