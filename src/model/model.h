@@ -37,6 +37,12 @@ extern const struct kind_info kind_table[KIND_COUNT]; /* [KIND_NONE] is empty */
 /* KIND_NONE when we do not read it. version is not looked at. */
 enum kind kind_find(struct str group, struct str name);
 
+/* Of GROUP_TIDEGATE. */
+static inline bool kind_is_ours(enum kind kind)
+{
+	return kind == KIND_BACKEND || kind == KIND_GATEWAYPARAMETERS;
+}
+
 #define CONTROLLER_NAME "tidegate.io/gateway-controller"
 #define GROUP_GATEWAY "gateway.networking.k8s.io"
 #define GROUP_TIDEGATE "tidegate.io"

@@ -17,12 +17,14 @@ static const char *const own_types[] = { "Accepted",	 "Conflicted",	     "Overla
 static const char *const class_fields[] = { "conditions", "supportedFeatures", NULL };
 static const char *const gateway_fields[] = { "addresses", "conditions", "listeners", NULL };
 static const char *const route_fields[] = { "parents", NULL };
+static const char *const our_kinds_fields[] = { "controllers", NULL };
 
 static const char *const *own_fields(enum kind kind)
 {
 	return kind == KIND_GATEWAYCLASS ? class_fields :
 	       kind == KIND_GATEWAY	 ? gateway_fields :
-					   route_fields;
+	       kind == KIND_HTTPROUTE	 ? route_fields :
+					   our_kinds_fields;
 }
 
 static bool is_listed(const char *const *list, const char *text)
@@ -55,7 +57,8 @@ static bool is_foreign(const char *name, struct json_object *item, struct str co
 {
 	if (strcmp(name, "conditions") == 0)
 		return !is_listed(own_types, json_cstr(item, "type"));
-	return strcmp(name, "parents") == 0 && !str_is(controller, json_cstr(item, "controllerName"));
+	return (strcmp(name, "parents") == 0 || strcmp(name, "controllers") == 0) &&
+	       !str_is(controller, json_cstr(item, "controllerName"));
 }
 
 static int cmp_names(const void *a, const void *b)
@@ -165,37 +168,37 @@ static void merge_listeners(struct json_object *wanted, struct json_object *stor
 	}
 }
 
-/* Our entry for the same parentRef. */
-static struct json_object *find_parent(struct json_object *parents, struct json_object *wanted,
-				       struct str controller)
+/* Our entry for the same parentRef; those of controllers have none. */
+static struct json_object *find_entry(const char *name, struct json_object *entries,
+				      struct json_object *wanted, struct str controller)
 {
-	for (size_t i = 0; i < json_length(parents); i++) {
-		struct json_object *parent = json_object_array_get_idx(parents, i);
-		if (!is_foreign("parents", parent, controller) &&
-		    json_object_equal(json_field(parent, "parentRef"), json_field(wanted, "parentRef")))
-			return parent;
+	for (size_t i = 0; i < json_length(entries); i++) {
+		struct json_object *entry = json_object_array_get_idx(entries, i);
+		if (!is_foreign(name, entry, controller) &&
+		    json_object_equal(json_field(entry, "parentRef"), json_field(wanted, "parentRef")))
+			return entry;
 	}
 	return NULL;
 }
 
-/* The others' entries stay where they are, in front. */
-static void merge_parents(struct json_object *wanted, struct json_object *stored,
+/* Of the list `name`. The others' entries stay where they are, in front. */
+static void merge_entries(const char *name, struct json_object *wanted, struct json_object *stored,
 			  struct str controller, const char *now)
 {
-	struct json_object *ours = json_field(wanted, "parents");
-	struct json_object *before = json_field(stored, "parents");
+	struct json_object *ours = json_field(wanted, name);
+	struct json_object *before = json_field(stored, name);
 	struct json_object *all = json_object_new_array();
 	for (size_t i = 0; i < json_length(before); i++) {
-		struct json_object *parent = json_object_array_get_idx(before, i);
-		if (is_foreign("parents", parent, controller))
-			json_object_array_add(all, json_object_get(parent));
+		struct json_object *entry = json_object_array_get_idx(before, i);
+		if (is_foreign(name, entry, controller))
+			json_object_array_add(all, json_object_get(entry));
 	}
 	for (size_t i = 0; i < json_length(ours) && json_length(all) < MAX_PARENT_REFS; i++) {
-		struct json_object *parent = json_object_array_get_idx(ours, i);
-		merge_conditions(parent, find_parent(before, parent, controller), now);
-		json_object_array_add(all, json_object_get(parent));
+		struct json_object *entry = json_object_array_get_idx(ours, i);
+		merge_conditions(entry, find_entry(name, before, entry, controller), now);
+		json_object_array_add(all, json_object_get(entry));
 	}
-	json_object_object_add(wanted, "parents", all);
+	json_object_object_add(wanted, name, all);
 }
 
 void status_merge(enum kind kind, struct json_object *wanted, struct json_object *stored,
@@ -206,5 +209,7 @@ void status_merge(enum kind kind, struct json_object *wanted, struct json_object
 	if (kind == KIND_GATEWAY)
 		merge_listeners(wanted, stored, now);
 	if (kind == KIND_HTTPROUTE)
-		merge_parents(wanted, stored, controller, now);
+		merge_entries("parents", wanted, stored, controller, now);
+	if (kind_is_ours(kind))
+		merge_entries("controllers", wanted, stored, controller, now);
 }

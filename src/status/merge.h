@@ -3,7 +3,8 @@
  *
  * Ours in a status are the conditions of the types that we set (wherever they stand), the
  * addresses and listeners of a Gateway, the supportedFeatures of a class, and those entries of a
- * route's parents that have our controllerName. Everything else belongs to others and is kept.
+ * route's parents, and of the controllers of our own kinds, that have our controllerName.
+ * Everything else belongs to others and is kept.
  *
  * lastTransitionTime is not compared: it follows from the rest. */
 #pragma once

@@ -207,3 +207,45 @@ void status_route(const struct route_view *route, struct str controller_name, st
 	out_end(out);
 	out_end(out);
 }
+
+/* ---- Backends, GatewayParameters ---- */
+
+/* The first error's reason, and what all of them say, as far as it fits. */
+static struct condition refused_condition(const struct findings *refusal, struct sb *text)
+{
+	struct condition condition = { .type = "Accepted", .reason = "" };
+	for (size_t i = 0; i < refusal->count; i++) {
+		const struct finding *finding = &refusal->items[i];
+		if (finding->severity != SEVERITY_ERROR)
+			continue;
+		if (!text->len)
+			condition.reason = finding->reason.p;
+		sb_addf(text, "%s" STR_FMT "%s" STR_FMT, text->len ? "; " : "",
+			STR_ARG(finding->field), str_empty(finding->field) ? "" : ": ",
+			STR_ARG(finding->text));
+	}
+	condition.message = sb_str(text);
+	return condition;
+}
+
+void status_verdict(const struct findings *refusal, int64_t generation, struct str controller_name,
+		    struct out *out)
+{
+	struct condition condition = { .type = "Accepted",
+				       .status = true,
+				       .reason = "Accepted",
+				       .message = STR("The object is valid.") };
+	struct sb text;
+	sb_init(&text, MAX_MESSAGE_BYTES);
+	if (refusal)
+		condition = refused_condition(refusal, &text);
+	out_object(out);
+	out_kv_array(out, "controllers");
+	out_object(out);
+	out_kv_str(out, "controllerName", controller_name);
+	out_kv_array(out, "conditions");
+	write_condition(&condition, generation, out);
+	for (int open = 0; open < 4; open++)
+		out_end(out);
+	sb_fini(&text);
+}

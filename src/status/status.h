@@ -31,3 +31,7 @@ void status_gateway(const struct gateway_view *gateway, const struct status_live
 		    struct out *out);
 
 void status_route(const struct route_view *route, struct str controller_name, struct out *out);
+
+/* Of our own kinds. refusal: what is wrong with that generation; NULL: nothing. */
+void status_verdict(const struct findings *refusal, int64_t generation, struct str controller_name,
+		    struct out *out);

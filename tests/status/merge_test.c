@@ -134,6 +134,34 @@ static void many_parents(void **state)
 	json_object_put(stored);
 }
 
+#define OUR_VERDICT "'controllerName':'tidegate.io/gateway-controller','conditions':[{'type':" \
+		    "'Accepted','status':'True'"
+#define THEIR_VERDICT "{'controllerName':'example.com/x','conditions':[{'type':'Accepted'," \
+		      "'status':'False','lastTransitionTime':'2020-01-01T00:00:00Z'}]}"
+
+/* Of our own kinds each controller has an entry, and none touches another's. */
+static void verdicts(void **state)
+{
+	static const enum kind kinds[] = { KIND_BACKEND, KIND_GATEWAYPARAMETERS };
+	(void)state;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		const char *wanted = "{'controllers':[{" OUR_VERDICT "}]}]}";
+		assert_merged(kinds[i], wanted, NULL,
+			      "{'controllers':[{" OUR_VERDICT ",'lastTransitionTime':'" NOW "'}]}]}");
+		assert_merged(kinds[i], wanted,
+			      "{'controllers':[{" OUR_VERDICT ",'lastTransitionTime':"
+			      "'2021-01-01T00:00:00Z'}]}," THEIR_VERDICT "]}",
+			      "{'controllers':[" THEIR_VERDICT ",{" OUR_VERDICT
+			      ",'lastTransitionTime':'2021-01-01T00:00:00Z'}]}]}");
+		assert_true(same(kinds[i], wanted, "{'controllers':[" THEIR_VERDICT ",{" OUR_VERDICT
+						   ",'lastTransitionTime':'x'}]}]}"));
+		assert_true(same(kinds[i], NULL, "{'controllers':[" THEIR_VERDICT "]}"));
+		assert_false(same(kinds[i], wanted, "{'controllers':[" THEIR_VERDICT "]}"));
+		assert_false(same(kinds[i], wanted,
+				  "{'controllers':[{" OUR_VERDICT ",'observedGeneration':2}]}]}"));
+	}
+}
+
 static void sums(void **state)
 {
 	(void)state;
@@ -166,12 +194,13 @@ static void odd_shapes(void **state)
 {
 	static const char *const texts[] = { "[]", "'x'", "{'parents':{}}", "{'parents':[1,null]}",
 					     "{'parents':[{'controllerName':7}]}",
+					     "{'controllers':[1,{'controllerName':[]}]}",
 					     "{'conditions':[[]],'listeners':[{'conditions':3}]}" };
 	(void)state;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-		for (int kind = KIND_GATEWAYCLASS; kind <= KIND_HTTPROUTE; kind++) {
+		for (int kind = KIND_GATEWAYCLASS; kind < KIND_COUNT; kind++) {
 			struct json_object *wanted = parse("{'parents':[{" OURS "}],'listeners':[{}],"
-							   "'conditions':[]}");
+							   "'conditions':[],'controllers':[{}]}");
 			struct json_object *stored = parse(texts[i]);
 			status_merge((enum kind)kind, wanted, stored, US, NOW);
 			assert_true(same((enum kind)kind, texts[i], texts[i]));
@@ -186,7 +215,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(transition_times), cmocka_unit_test(others_conditions),
 		cmocka_unit_test(others_parents),   cmocka_unit_test(many_parents),
-		cmocka_unit_test(sums),		    cmocka_unit_test(odd_shapes),
+		cmocka_unit_test(verdicts),	    cmocka_unit_test(sums),
+		cmocka_unit_test(odd_shapes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

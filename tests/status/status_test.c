@@ -229,6 +229,46 @@ static void several_parents(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 
+/* What our own kinds say of themselves: the first error's reason, and all errors. */
+static void verdict(void **state)
+{
+	static const struct meta meta = { .ns = STR_INIT("shop"), .name = STR_INIT("b") };
+	struct arena *arena = arena_new();
+	struct findings refusal;
+	struct sb sb;
+	struct out out;
+	(void)state;
+	sb_init(&sb, 128 * 1024);
+	out_init(&out, &sb, OUT_JSON);
+	status_verdict(NULL, 4, STR("example.com/c"), &out);
+	assert_string_equal(sb_str(&sb).p,
+			    "{\"controllers\":[{\"controllerName\":\"example.com/c\","
+			    "\"conditions\":[{\"type\":\"Accepted\",\"status\":\"True\",\"reason\":"
+			    "\"Accepted\",\"message\":\"The object is valid.\","
+			    "\"observedGeneration\":4}]}]}");
+	findings_init(&refusal, arena);
+	findings_add(&refusal, SEVERITY_WARNING, KIND_BACKEND, &meta, "spec.x", "UnknownField", "u");
+	findings_add(&refusal, SEVERITY_ERROR, KIND_BACKEND, &meta, "spec.a", "FieldValueInvalid",
+		     "is bad");
+	findings_add(&refusal, SEVERITY_ERROR, KIND_BACKEND, &meta, NULL, "FieldValueTooMany", "many");
+	sb_reset(&sb);
+	out_init(&out, &sb, OUT_JSON);
+	status_verdict(&refusal, 5, STR("example.com/c"), &out);
+	assert_mentions(sb_str(&sb), "{\"type\":\"Accepted\",\"status\":\"False\",\"reason\":"
+				     "\"FieldValueInvalid\",\"message\":\"spec.a: is bad; many\","
+				     "\"observedGeneration\":5}");
+	/* More than a message may have */
+	for (int i = 0; i < 100; i++)
+		findings_add(&refusal, SEVERITY_ERROR, KIND_BACKEND, &meta, "spec.a",
+			     "FieldValueInvalid", "%0500d", i);
+	sb_reset(&sb);
+	out_init(&out, &sb, OUT_JSON);
+	status_verdict(&refusal, 5, STR("example.com/c"), &out);
+	assert_in_range(sb_str(&sb).n, 32 * 1024, 33 * 1024);
+	sb_fini(&sb);
+	arena_free(arena);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -239,6 +279,7 @@ int main(void)
 		TEST(nothing_served),
 		TEST(route_status),
 		TEST(several_parents),
+		TEST(verdict),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
