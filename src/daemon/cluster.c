@@ -265,11 +265,30 @@ static enum publish_answer render_route(struct cluster *cluster, struct str ns, 
 	return PUBLISH_NOW;
 }
 
+/* Whoever refers to it or not, and whatever else is still to be read. */
+static enum publish_answer render_verdict(struct cluster *cluster, enum kind kind, struct str ns,
+					  struct str name, struct out *out,
+					  struct publish_basis *ret_basis)
+{
+	const struct app *app = cluster->app;
+	const struct object *object = store_get(app->store, kind, ns, name);
+	int64_t generation = object ? object->meta.generation : 0;
+	const struct findings *refusal =
+		kube_source_refusal(app->sources.kube, kind, ns, name, &generation);
+	if (!object && !refusal)
+		return PUBLISH_NOTHING;
+	status_verdict(refusal, generation, str_of(app->options.controller_name), out);
+	ret_basis->generation = generation;
+	return PUBLISH_NOW;
+}
+
 static enum publish_answer on_render(void *user, enum kind kind, struct str ns, struct str name,
 				     struct out *out, struct publish_basis *ret_basis)
 {
 	struct cluster *cluster = user;
 	*ret_basis = (struct publish_basis){ .generation = 0 };
+	if (kind_is_ours(kind))
+		return render_verdict(cluster, kind, ns, name, out, ret_basis);
 	if (!cluster->complete)
 		return PUBLISH_NOTHING; /* everything is marked when it is */
 	switch (kind) {
@@ -524,6 +543,7 @@ static void on_leader_changed(void *user)
 	if (leads)
 		read_version(cluster);
 	mark_all(cluster);
+	publisher_mark_our_kinds(cluster->publisher);
 }
 
 static void on_client_changed(void *user)

@@ -30,6 +30,7 @@ TAILQ_HEAD(item_list, item);
 struct known {
 	unsigned char sum[STATUS_SUM_BYTES];
 	uint64_t revision; /* resourceVersion as a number; 0: it is none */
+	enum kind kind;
 	bool has_status;
 	double written_s; /* by us; 0: not yet */
 };
@@ -77,7 +78,8 @@ static struct str make_key(char key[KEY_BYTES], enum kind kind, struct str ns, s
 
 static bool has_status(enum kind kind)
 {
-	return kind == KIND_GATEWAYCLASS || kind == KIND_GATEWAY || kind == KIND_HTTPROUTE;
+	return kind == KIND_GATEWAYCLASS || kind == KIND_GATEWAY || kind == KIND_HTTPROUTE ||
+	       kind_is_ours(kind);
 }
 
 /* ---- The queue ---- */
@@ -171,6 +173,18 @@ void publisher_mark(struct publisher *publisher, enum kind kind, struct str ns, 
 	wake(publisher, 0);
 }
 
+void publisher_mark_our_kinds(struct publisher *publisher)
+{
+	for (struct map_entry *e = map_first(publisher->known); e; e = map_next(e)) {
+		enum kind kind = ((struct known *)map_value(e))->kind;
+		struct str name = map_key(e);
+		str_cut(&name, '/');
+		struct str ns = str_cut(&name, '/');
+		if (kind_is_ours(kind))
+			publisher_mark(publisher, kind, ns, name);
+	}
+}
+
 /* ---- What is stored ---- */
 
 static uint64_t revision_of(struct json_object *metadata)
@@ -198,6 +212,7 @@ static bool note_stored(struct publisher *publisher, enum kind kind, struct str 
 	struct json_object *status = json_field(json, "status");
 	uint64_t revision = revision_of(json_field(json, "metadata"));
 	unsigned char sum[STATUS_SUM_BYTES];
+	known->kind = kind;
 	if (revision && revision < known->revision)
 		return false; /* overtaken by the answer to our own write */
 	status_sum(kind, status, publisher->controller_name, sum);
@@ -214,8 +229,9 @@ void publisher_seen(struct publisher *publisher, enum kind kind, struct json_obj
 	char text[KEY_BYTES];
 	struct json_object *metadata = json_field(json, "metadata");
 	struct str ns = json_text(metadata, "namespace"), name = json_text(metadata, "name");
-	if (has_status(kind) && !str_empty(name) &&
-	    note_stored(publisher, kind, make_key(text, kind, ns, name), json))
+	if (!has_status(kind) || str_empty(name))
+		return;
+	if (note_stored(publisher, kind, make_key(text, kind, ns, name), json) || kind_is_ours(kind))
 		publisher_mark(publisher, kind, ns, name);
 }
 

@@ -62,6 +62,9 @@ bool publisher_enabled(const struct publisher *publisher);
 
 /* What is to be said of the object may have changed. */
 void publisher_mark(struct publisher *publisher, enum kind kind, struct str ns, struct str name);
+/* Likewise of every object of our own kinds that was seen. What is said of one follows from it
+ * alone, so publisher_seen() marks it as well. */
+void publisher_mark_our_kinds(struct publisher *publisher);
 
 /* Kinds whose status cannot be written, and why. */
 void publisher_findings(const struct publisher *publisher, struct findings *findings);

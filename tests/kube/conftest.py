@@ -48,6 +48,7 @@ GROUPS = {
     "/api/v1": ("services", "secrets"),
     "/apis/discovery.k8s.io/v1": ("endpointslices",),
     "/apis/gateway.networking.k8s.io/v1": ("gateways", "httproutes", "referencegrants"),
+    "/apis/tidegate.io/v1alpha1": ("backends", "gatewayparameters"),
 }
 
 

@@ -145,7 +145,8 @@ def test_quiet_when_nothing_changes(gate, server):
     for i in range(30):
         accepted(server, "quiet-%d" % i)
     eventually(lambda: gate.metrics()["tidegate_status_pending"] == 0)
-    assert gate.metrics()["tidegate_status_writes_total"] <= 30 + 1 + 3  # and class, Gateway
+    # and class, Gateway, the origins' Backends
+    assert gate.metrics()["tidegate_status_writes_total"] <= 30 + 1 + 3 + 2
     gate.stop()
     gate.start()
     eventually(lambda: gate.status()["leader"]["here"])
@@ -391,6 +392,8 @@ LEASE = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"],
          "verbs": ["get", "create", "update"]}
 STATUS = {"apiGroups": ["gateway.networking.k8s.io"], "verbs": ["patch"],
           "resources": ["gatewayclasses/status", "gateways/status", "httproutes/status"]}
+OUR_STATUS = {"apiGroups": ["tidegate.io"], "verbs": ["patch"],
+              "resources": ["backends/status", "gatewayparameters/status"]}
 
 
 def test_rights(gate, server):
@@ -405,9 +408,14 @@ def test_rights(gate, server):
     server.allow("writer", READ, LEASE)
     eventually(lambda: gate.status()["leader"]["here"])
     gate.expect_finding("HTTPRoute", "StatusNotWritten")
-    server.allow("writer", READ, LEASE, STATUS)
+    server.apply(m.backend("rights", 80))
+    gate.expect_finding("Backend", "StatusNotWritten")
+    server.allow("writer", READ, LEASE, STATUS, OUR_STATUS)
     gate.expect_no_finding("HTTPRoute", "StatusNotWritten")
+    gate.expect_no_finding("Backend", "StatusNotWritten")
     accepted(server, "rights")
+    assert verdict(server, "backend", "rights")["status"] == "True"
+    server.delete("backend", "rights")
 
 
 def test_switched_off(gate, server):
@@ -420,3 +428,119 @@ def test_switched_off(gate, server):
     time.sleep(1)
     assert {event["verb"] for event in server.audit(":silent")} <= {"get", "list", "watch"}
     assert not parents(server, "silent")
+
+
+# ---- our own kinds ----
+
+def parameters(name, ns, *ranges):
+    return m.obj("GatewayParameters", name, {"service": {"loadBalancerSourceRanges": list(ranges)}},
+                 ns=ns, api="tidegate.io/v1alpha1")
+
+
+def verdict(server, kind, name, ns="default", controller=m.CONTROLLER):
+    """The controller's Accepted condition, once it is that of the last change."""
+    def check():
+        found = stored(server, kind, name, ns)
+        entries = [entry for entry in found.get("status", {}).get("controllers", [])
+                   if entry["controllerName"] == controller]
+        assert len(entries) == 1, found
+        said = condition(entries[0]["conditions"], "Accepted")
+        assert said["observedGeneration"] == found["metadata"]["generation"]
+        return said
+    return eventually(check)
+
+
+def version(server, kind, name, ns):
+    return stored(server, kind, name, ns)["metadata"]["resourceVersion"]
+
+
+def writes(gate):
+    eventually(lambda: gate.metrics()["tidegate_status_pending"] == 0)
+    return gate.metrics()["tidegate_status_writes_total"]
+
+
+def test_our_kinds(gate, server, ns):
+    """Nobody refers to them; the API server takes them, and we do not, until they are put right."""
+    server.apply(m.backend("good", 80, ns=ns), parameters("bad", ns, "192.0.2.0/33"))
+    start(gate, server)
+    good = verdict(server, "backend", "good", ns)
+    assert (good["status"], good["reason"]) == ("True", "Accepted")
+    bad = verdict(server, "gatewayparameters", "bad", ns)
+    assert (bad["status"], bad["reason"]) == ("False", "FieldValueInvalid")
+    assert bad["message"].startswith("spec.service.loadBalancerSourceRanges[0]: must be ")
+    time.sleep(1.1)
+    server.apply(m.backend("good", 80, ns=ns, host="192.0.2"), parameters("bad", ns, "192.0.2.0/24"))
+    worse = verdict(server, "backend", "good", ns)
+    assert (worse["status"], worse["reason"]) == ("False", "FieldValueInvalid")
+    assert "addresses[0].host" in worse["message"]
+    assert worse["lastTransitionTime"] > good["lastTransitionTime"]
+    assert verdict(server, "gatewayparameters", "bad", ns)["status"] == "True"
+    assert server.kubectl("get", "backends", "-n", ns).splitlines()[1].split()[:3] == [
+        "good", "192.0.2", "False"]
+    server.apply(m.backend("good", 81, ns=ns))
+    assert verdict(server, "backend", "good", ns)["message"] == good["message"]
+
+
+def test_our_kinds_are_written_once(gate, server, ns):
+    """Not after other changes, nor a restart; what has changed meanwhile is said by who leads."""
+    server.apply(m.backend("once", 80, ns=ns), parameters("once", ns))
+    start(gate, server)
+    verdict(server, "backend", "once", ns)
+    verdict(server, "gatewayparameters", "once", ns)
+    before = [version(server, kind, "once", ns) for kind in ("backend", "gatewayparameters")]
+    server.apply(m.gateway("gw", m.listener("http", gate.port),
+                           m.listener("more", tidegate.free_port())))
+    programmed(server, status="True")
+    writes(gate)
+    gate.stop()
+    gate.start()
+    eventually(lambda: gate.status()["leader"]["here"])
+    assert writes(gate) == 0
+    assert before == [version(server, kind, "once", ns) for kind in ("backend", "gatewayparameters")]
+    gate.stop()
+    server.apply(m.backend("once", 80, ns=ns, host="192.0.2"))
+    gate.start()
+    assert verdict(server, "backend", "once", ns)["status"] == "False"
+    assert writes(gate) == 1
+
+
+def test_our_kinds_of_two_controllers(gate, second, server, ns):
+    """Each has an entry of its own, and leaves the other's alone."""
+    other = "example.com/other"
+    second.options += ["--controller-name", other, "--lease-name", "other-" + ns]
+    server.apply(m.backend("both", 80, ns=ns))
+    start(gate, server)
+    second.start()
+    for host, status in (("192.0.2", "False"), ("192.0.2.1", "True")):
+        server.apply(m.backend("both", 80, ns=ns, host=host))
+        for controller in (m.CONTROLLER, other):
+            assert verdict(server, "backend", "both", ns, controller)["status"] == status
+    assert len(stored(server, "backend", "both", ns)["status"]["controllers"]) == 2
+    before = version(server, "backend", "both", ns), writes(gate), writes(second)
+    time.sleep(2.5)
+    assert before == (version(server, "backend", "both", ns), writes(gate), writes(second))
+
+
+def test_our_kinds_of_older_definitions(proxy, gate, server, ns):
+    """Without the subresource: one attempt for each change, and nobody is told."""
+    asked = []
+
+    def before(request):
+        if not request.path.endswith("/backends/older/status"):
+            return None
+        asked.append(request)
+        return (404,)
+    proxy.before = before
+    gate.kubeconfig = proxy.kubeconfig
+    server.apply(m.backend("older", 80, ns=ns))
+    start(gate, server)
+    eventually(lambda: len(asked) == 1)
+    server.apply(m.gateway("gw", m.listener("http", gate.port),
+                           m.listener("more", tidegate.free_port())))
+    programmed(server, status="True")
+    server.apply(m.backend("older", 81, ns=ns))
+    eventually(lambda: len(asked) == 2)
+    time.sleep(2.5)
+    assert len(asked) == 2 and writes(gate)
+    assert not [f for f in gate.findings() if f["reason"] == "StatusNotWritten"]
+    assert gate.metrics()["tidegate_status_failures_total"] == 0
