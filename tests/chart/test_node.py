@@ -11,13 +11,14 @@ import tempfile
 import pytest
 import yaml
 
-from chart import HERE, NAME, NAMESPACE, RELEASE, helm
+from chart import (HERE, NAME, NAMESPACE, RELEASE, WIDE_NAME, Refused, helm, printed,
+                   run_printed)
 import clients
 from load import Load
 import node as machine
 import parts
 from release import OUR_KINDS, PATIENCE_S, Release
-from tidegate import BUILD, TOP, eventually
+from tidegate import BUILD, eventually
 
 HAPROXY = os.environ.get("HAPROXY_VERSION", "2.6")
 QUICK = {"drainSeconds": 3}
@@ -79,35 +80,41 @@ def test_next_commands(release):
     assert "Phase:          Succeeded" in release.helm("test", RELEASE)
 
 
-def printed(page):
-    """The commands of a page that are for a cluster with the Gateway API's definitions."""
-    with open(os.path.join(TOP, "docs", page), encoding="utf-8") as source:
-        text = source.read().replace("\\\n", " ")
-    commands = re.findall(r"^    \$ ((?:helm|kubectl) .*)$", text, re.MULTILINE)
-    return [command for command in commands if "https://" not in command]
+PLAIN = "Plain manifests"
 
 
-def test_install_page(node, tmp_path):
-    """Every command does what the page says; only the registry is ours."""
+@pytest.fixture
+def as_printed(node, tmp_path):
+    """Runs the commands of a section of the page; only the registry is ours."""
+    def run(*commands):
+        for command in commands:
+            try:
+                run_printed(command, tmp_path, node.cluster.kubeconfig,
+                            "tidegate.test/tidegate,image.tag=" + HAPROXY)
+            except Refused as error:
+                raise AssertionError("%s\n%s" % (error, node.told("edge"))) from error
+
     node.uninstall()
-    os.symlink(os.path.join(TOP, "helm"), tmp_path / "helm")
-    path = ":".join(os.path.dirname(parts.build(name)) for name in ("helm", "kubectl"))
+    yield run
+    helm("uninstall", "edge", "--wait", "--ignore-not-found", "--namespace", "edge",
+         kubeconfig=node.cluster.kubeconfig)
+    node.kubectl("delete", "--ignore-not-found", "namespace/edge", *OUR_KINDS)
+
+
+def test_install_page(as_printed):
+    """Every command does what the page says."""
+    for title, commands in printed("install-kubernetes.md").items():
+        if title != PLAIN:
+            as_printed(*commands)
+
+
+def test_plain_manifests(node, as_printed, tmp_path):
+    as_printed(*printed("install-kubernetes.md")[PLAIN])
     try:
-        for command in printed("install-kubernetes.md"):
-            command = command.replace(
-                "image.repository=registry.example.com/tidegate",
-                "image.repository=tidegate.test/tidegate,image.tag=" + HAPROXY)
-            done = subprocess.run(
-                ["timeout", "120", "bash", "-c", command], cwd=tmp_path, stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True,
-                env=dict(os.environ, KUBECONFIG=node.cluster.kubeconfig,
-                         PATH=path + ":" + os.environ["PATH"]))
-            assert done.returncode == 0, (command, done.stdout, node.told("edge"))
-        assert (tmp_path / "tidegate.yaml").stat().st_size > 10000
+        as_printed("kubectl -n edge rollout status deployment/edge-tidegate --timeout=90s",
+                   "kubectl wait gatewayclass/tidegate --for=condition=Accepted --timeout=30s")
     finally:
-        helm("uninstall", "edge", "--wait", "--ignore-not-found", "--namespace", "edge",
-             kubeconfig=node.cluster.kubeconfig)
-        node.kubectl("delete", "--ignore-not-found", "namespace/edge", *OUR_KINDS)
+        node.kubectl("delete", "--ignore-not-found", "-f", str(tmp_path / "tidegate.yaml"))
 
 
 def test_traffic(release):
@@ -330,11 +337,11 @@ def test_one_service_for_all(node):
 
 def test_kind_forbidden(release):
     """All works but that kind, also at a start, and the operator is told what to grant."""
-    role = json.loads(release.kubectl("get", "clusterrole", NAME, "-o", "json"))
+    role = json.loads(release.kubectl("get", "clusterrole", WIDE_NAME, "-o", "json"))
     rules = [rule for rule in role["rules"] if "backends" not in rule["resources"]]
     assert len(rules) == len(role["rules"]) - 1
     apply_as_helm(release, {"apiVersion": role["apiVersion"], "kind": role["kind"],
-                            "metadata": {"name": NAME, "labels": role["metadata"]["labels"]},
+                            "metadata": {"name": WIDE_NAME, "labels": role["metadata"]["labels"]},
                             "rules": rules})
     release.kubectl("-n", NAMESPACE, "rollout", "restart", "deployment/" + NAME)
     release.rolled_out()

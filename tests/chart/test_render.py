@@ -9,7 +9,8 @@ import re
 import pytest
 import yaml
 
-from chart import CHART, NAME, NAMESPACE, Refused, helm, objects, pod, render
+from chart import (CHART, NAME, NAMESPACE, WIDE_NAME, Refused, helm, objects, pod, printed, render,
+                   run_printed)
 from apiserver import ApiServer, KubeGate
 import manifests as m
 from tidegate import eventually
@@ -47,6 +48,8 @@ EVERYTHING = {
     "metrics": {"dashboard": {"enabled": True}},
     "extraObjects": [m.obj("ConfigMap", "{{ .Release.Name }}-more", api="v1", ns=NAMESPACE)],
 }
+MONITORS = {"metrics.serviceMonitor.enabled": True, "metrics.podMonitor.enabled": True,
+            "metrics.dashboard.enabled": True}
 # HAProxy of somebody else's image.
 CONTAINERS = {"haproxy.container.enabled": True, "initContainers": [{"name": "own", "image": "a"}]}
 VARIANTS = {
@@ -84,13 +87,48 @@ def test_api_server_takes_it(server, variant):
               and '"value": null' not in line and "/dev/null" not in line]
     assert not unlike
     # As it would be stored: unknown fields, wrong types and values out of range are refused.
-    # Objects without a namespace of their own get that of helm's caller.
-    documents = [each for each in yaml.safe_load_all(text) if each]
-    for each in documents:
-        each["metadata"].setdefault("namespace", NAMESPACE)
     taken = server.kubectl("apply", "--dry-run=server", "--server-side", "--validate=strict",
-                           "-f", "-", text=yaml.safe_dump_all(documents)).splitlines()
-    assert len(taken) == len(documents)
+                           "-f", "-", text=text).splitlines()
+    assert len(taken) == len([each for each in yaml.safe_load_all(text) if each])
+
+
+NO_NAMESPACE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "GatewayClass"}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_namespaces_are_said(variant):
+    """So that it is the same whoever sends it: helm, or kubectl with any namespace as its own."""
+    places = {}
+    for each in yaml.safe_load_all(render(dict(VARIANTS[variant], **MONITORS))):
+        if each:
+            places.setdefault(each["kind"], set()).add(each["metadata"].get("namespace"))
+    roles = {NAMESPACE, *VARIANTS[variant].get("watchNamespaces", [])}
+    assert {kind for kind, spaces in places.items() if spaces == {None}} == NO_NAMESPACE
+    for kind in set(places) - NO_NAMESPACE:
+        assert places[kind] == (roles if kind in ("Role", "RoleBinding") else {NAMESPACE}), kind
+    assert "Pod" in places  # of `helm test`
+
+
+@pytest.fixture
+def fresh():
+    """An API server that has nothing yet, for what helm itself does there."""
+    with contextlib.closing(ApiServer(gateway_api=False)) as server:
+        yield server
+
+
+def test_plain_manifests(fresh, tmp_path):
+    """As the page prints it, by somebody whose own namespace is another one."""
+    fresh.install()
+    fresh.kubectl("config", "set-context", "--current", "--namespace=kube-system")
+    for command in printed("install-kubernetes.md")["Plain manifests"]:
+        run_printed(command, tmp_path, fresh.cluster.kubeconfig)
+    with open(tmp_path / "tidegate.yaml", encoding="utf-8") as source:
+        manifests = [each for each in yaml.safe_load_all(source) if each]
+    assert "Pod" not in {each["kind"] for each in manifests}
+    for kind in {each["kind"] for each in manifests} - NO_NAMESPACE:
+        count = len([each for each in manifests if each["kind"] == kind])
+        assert len(fresh.kubectl("get", kind, "-n", "edge", "-l", "app.kubernetes.io/instance=edge",
+                                 "-o", "name").splitlines()) == count, kind
 
 
 def test_monitors():
@@ -357,12 +395,9 @@ def test_definitions_stay(server):
 
 
 def rights(values):
-    """The manifests of the account and its rights, with the namespace they would have."""
-    made = [each for each in yaml.safe_load_all(render(values)) if each]
-    for each in made:
-        each["metadata"].setdefault("namespace", NAMESPACE)
-    return [each for each in made
-            if each["kind"] == "ServiceAccount" or "Role" in each["kind"]]
+    """The manifests of the account and its rights."""
+    return [each for each in yaml.safe_load_all(render(values))
+            if each and (each["kind"] == "ServiceAccount" or "Role" in each["kind"])]
 
 
 def own_options(values):
@@ -377,9 +412,7 @@ def test_rights_are_enough(server, tmp_path, variant):
     """With them tidegate reads, makes and writes all that it asks for, and what it makes belongs to
     the release."""
     values = VARIANTS[variant]
-    deployment = objects(values)["Deployment", NAME]
-    deployment["metadata"]["namespace"] = NAMESPACE
-    server.apply(deployment, *rights(values))
+    server.apply(objects(values)["Deployment", NAME], *rights(values))
     uid = json.loads(server.kubectl("get", "deployment", NAME, "-n", NAMESPACE, "-o", "json"))[
         "metadata"]["uid"]
     pem = m.make_certificate("tls.test")
@@ -429,6 +462,6 @@ def test_rights_are_enough(server, tmp_path, variant):
             assert not gate.findings()
         finally:
             server.kubectl("delete", "gateway", "gw", "-n", "one", "--ignore-not-found")
-            server.kubectl("delete", "clusterrolebinding,clusterrole", NAME)
+            server.kubectl("delete", "clusterrolebinding,clusterrole", WIDE_NAME)
             server.kubectl("delete", "deployment", NAME, "-n", NAMESPACE)
             server.kubectl("delete", "lease", NAME, "-n", NAMESPACE)

@@ -27,15 +27,29 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- toYaml $labels }}
 {{- end }}
 
-{{- /* The metadata of an object: (list $ NAME-SUFFIX LABELS ANNOTATIONS). */}}
-{{- define "tidegate.metadata" -}}
+{{- /* What says more of an object than its name: (list $ LABELS ANNOTATIONS). */}}
+{{- define "tidegate.described" -}}
 {{- $ := index . 0 }}
-{{- $annotations := merge (dict) (index . 3) $.Values.commonAnnotations -}}
-name: {{ include "tidegate.fullname" $ }}{{ index . 1 }}
-labels: {{- merge (dict) (index . 2) (include "tidegate.labels" $ | fromYaml) | toYaml | nindent 2 }}
+{{- $annotations := merge (dict) (index . 2) $.Values.commonAnnotations -}}
+labels: {{- merge (dict) (index . 1) (include "tidegate.labels" $ | fromYaml) | toYaml | nindent 2 }}
 {{- with $annotations }}
 annotations: {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end }}
+
+{{- /* The metadata of an object in the release's namespace: (list $ NAME-SUFFIX LABELS ANNOTATIONS).
+       Each says its namespace, so that it has it without helm, too. */}}
+{{- define "tidegate.metadata" -}}
+{{- $ := index . 0 -}}
+name: {{ include "tidegate.fullname" $ }}{{ index . 1 }}
+namespace: {{ $.Release.Namespace }}
+{{ include "tidegate.described" (list $ (index . 2) (index . 3)) }}
+{{- end }}
+
+{{- /* The name of what is not in the release's namespace, where another release may have the same
+       name: a namespace has no dot. */}}
+{{- define "tidegate.wideName" -}}
+{{ include "tidegate.fullname" . }}.{{ .Release.Namespace }}
 {{- end }}
 
 {{- define "tidegate.serviceAccountName" -}}
