@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 
 import pytest
 import yaml
@@ -129,6 +130,55 @@ def test_plain_manifests(fresh, tmp_path):
         count = len([each for each in manifests if each["kind"] == kind])
         assert len(fresh.kubectl("get", kind, "-n", "edge", "-l", "app.kubernetes.io/instance=edge",
                                  "-o", "name").splitlines()) == count, kind
+
+
+def edit(path, change):
+    with open(path, encoding="utf-8") as source:
+        text = source.read()
+    with open(path, "w", encoding="utf-8") as out:
+        out.write(change(text))
+
+
+def older_chart(tree):
+    """As it was once: without a group of values, and one property of a Backend."""
+    def without_property(text):
+        crd = yaml.safe_load(text)
+        for version in crd["spec"]["versions"]:
+            del version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["appProtocol"]
+        return yaml.safe_dump(crd)
+
+    chart = tree / "helm/tidegate"
+    shutil.copytree(CHART, chart)
+    edit(chart / "Chart.yaml", lambda text: re.sub(r"(?m)^version: .*", "version: 0.0.9", text))
+    edit(chart / "values.yaml", lambda text: re.sub(r"(?m)^crds:\n(  .*\n)+", "", text))
+    edit(chart / "templates/crds.yaml", lambda text: text.replace(".Values.crds.install", "true"))
+    edit(chart / "files/crds/backends.tidegate.io.yaml", without_property)
+
+
+def test_upgrade_from_an_older_chart(fresh, tmp_path):
+    """By the command of the page: definitions are the new ones, and what was set and made stays."""
+    def properties():
+        crd = json.loads(fresh.kubectl("get", "crd", "backends.tidegate.io", "-o", "json"))
+        return crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"][
+            "properties"]
+
+    def uid():
+        return fresh.kubectl("get", "backend", "old", "-o", "jsonpath={.metadata.uid}")
+
+    commands = printed("install-kubernetes.md")
+    older_chart(tmp_path / "old")
+    fresh.cluster.apply_gateway_api()
+    run_printed(commands["The chart"][0], tmp_path / "old", fresh.cluster.kubeconfig)
+    assert "appProtocol" not in properties()
+    fresh.apply(m.backend("old", 80))
+    before = uid()
+    (tmp_path / "new").mkdir()
+    run_printed(commands["Restarts and upgrades"][0], tmp_path / "new", fresh.cluster.kubeconfig)
+    assert "appProtocol" in properties()
+    assert before and uid() == before
+    image = fresh.kubectl("get", "deployment", "edge-tidegate", "-n", "edge", "-o",
+                          "jsonpath={.spec.template.spec.containers[0].image}")
+    assert image.startswith("tidegate.test/")
 
 
 def test_monitors():
