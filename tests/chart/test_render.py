@@ -10,8 +10,8 @@ import shutil
 import pytest
 import yaml
 
-from chart import (CHART, NAME, NAMESPACE, WIDE_NAME, Refused, helm, objects, pod, printed, render,
-                   run_printed)
+from chart import (CHART, NAME, NAMESPACE, RELEASE, WIDE_NAME, Refused, helm, objects, options, pod,
+                   printed, render, run_printed)
 from apiserver import ApiServer, KubeGate
 import manifests as m
 from tidegate import eventually
@@ -179,6 +179,60 @@ def test_upgrade_from_an_older_chart(fresh, tmp_path):
     image = fresh.kubectl("get", "deployment", "edge-tidegate", "-n", "edge", "-o",
                           "jsonpath={.spec.template.spec.containers[0].image}")
     assert image.startswith("tidegate.test/")
+
+
+class Installed:
+    """A release that no node has heard of, in a namespace of its own. The definitions and the
+    class are the server's."""
+
+    def __init__(self, server, namespace, scratch):
+        self.server, self.namespace, self.scratch = server, namespace, scratch
+
+    def set(self, **values):
+        """Installs or upgrades."""
+        values = dict({"crds.install": False, "gatewayClass.create": False}, **values)
+        return helm("upgrade", "--install", RELEASE, CHART, "--namespace", self.namespace,
+                    "--create-namespace", *options(values),
+                    kubeconfig=self.server.cluster.kubeconfig)
+
+    def kubectl(self, *words):
+        return self.server.kubectl("-n", self.namespace, *words)
+
+
+@pytest.fixture
+def installed(server, request, tmp_path):
+    return Installed(server, re.sub(r"[^a-z]+", "-", request.node.name.lower()).strip("-"),
+                     tmp_path)
+
+
+@pytest.mark.parametrize("before, after", [("Deployment", "DaemonSet"),
+                                           ("DaemonSet", "Deployment")])
+def test_services_are_not_lost(installed, before, after):
+    """With what owns them, when that is replaced: what is to be done first is said."""
+    ns = installed.namespace
+    installed.set(kind=before)
+    labels = dict(OWN_LABELS, **{"app.kubernetes.io/managed-by": "tidegate"})
+    service = m.obj("Service", "one--gw", {"ports": [{"port": 80}]}, api="v1", ns=ns, labels=labels)
+    owner = {"apiVersion": "apps/v1", "kind": before, "name": NAME, "uid": "0-0"}
+    owned = dict(service, metadata=dict(service["metadata"], ownerReferences=[owner]))
+    installed.server.apply(owned)
+    installed.set(kind=before, logLevel="debug")
+    with pytest.raises(Refused) as refused:
+        installed.set(kind=after)
+    said = " ".join(str(refused.value).split())
+    assert "-n %s delete %s %s --cascade=orphan" % (ns, before.lower(), NAME) in said
+    with pytest.raises(Refused, match="--cascade=orphan"):
+        installed.set(kind=before, fullnameOverride="other")
+    installed.set(kind=before, **{"service.mode": "Shared"})
+    # No other command but the first needs pods, or the controllers of a cluster.
+    commands = re.findall(r"kubectl .*", str(refused.value))
+    assert len(commands) == 4
+    run_printed(commands[0], installed.scratch, installed.server.cluster.kubeconfig)
+    for command in commands[1:]:
+        run_printed(command + " --dry-run=server" * ("delete" in command.split()),
+                    installed.scratch, installed.server.cluster.kubeconfig)
+    installed.server.apply(service)
+    installed.set(kind=after)
 
 
 def test_monitors():

@@ -105,7 +105,43 @@ tidegate.io/controller: {{ .Values.controllerName | replace "/" "_" | trunc 63 |
 {{ lower .Values.kind }}s
 {{- end }}
 
+{{- define "tidegate.selector" -}}
+app.kubernetes.io/name={{ include "tidegate.name" . }},app.kubernetes.io/instance={{ .Release.Name }}
+{{- end }}
+
+{{- /* Gateways' Services go with what owns them. A leader that still runs would write itself into
+       them again, so its pods have to end before it lets go of them. */}}
+{{- define "tidegate.ownerCheck" -}}
+{{- range (lookup "v1" "Service" .Release.Namespace "").items }}
+{{- $labels := .metadata.labels | default dict }}
+{{- if and (eq (get $labels "app.kubernetes.io/managed-by") "tidegate") (eq (get $labels "app.kubernetes.io/instance") $.Release.Name) }}
+{{- range .metadata.ownerReferences }}
+{{- if and (has .kind (list "Deployment" "DaemonSet")) (or (ne .kind $.Values.kind) (ne .name (include "tidegate.fullname" $))) }}
+{{- $kubectl := printf "    kubectl -n %s" $.Release.Namespace }}
+{{- $selector := include "tidegate.selector" $ }}
+{{- $commands := ternary
+  (list (printf "scale deployment %s --replicas=0" .name))
+  (list (printf "patch daemonset %s -p '{\"spec\":{\"template\":{\"spec\":{\"nodeSelector\":{\"tidegate.io/none\":\"\"}}}}}'" .name))
+  (eq .kind "Deployment") }}
+{{- $commands = concat $commands (list
+  (printf "wait pods --for=delete --timeout=5m -l %s" $selector)
+  (printf "delete %s %s --cascade=orphan" (lower .kind) .name)
+  (printf "delete %s -l %s" (ternary "replicasets" "controllerrevisions" (eq .kind "Deployment")) $selector)) }}
+{{- $lines := list }}
+{{- range $commands }}
+{{- $lines = append $lines (printf "%s %s" $kubectl .) }}
+{{- end }}
+{{- printf "\n\nThe Services of Gateways belong to %s %s, which would be replaced: they would be deleted with it, and their addresses given back. To keep them let go of them first, and upgrade then. Nobody is served in between:\n\n%s\n" (lower .kind) .name (join "\n" $lines) | fail }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- define "tidegate.checks" -}}
+{{- if eq (include "tidegate.serviceMode" .) "PerGateway" }}
+{{- include "tidegate.ownerCheck" . }}
+{{- end }}
 {{- if and .Values.gatewayClass.create (not (.Capabilities.APIVersions.Has "gateway.networking.k8s.io/v1/GatewayClass")) }}
 {{- /* `helm template` knows no cluster: what it renders may be for one that has them. */}}
 {{- if lookup "v1" "Namespace" "" "default" }}
