@@ -428,7 +428,7 @@ static int bind_first(const struct addrinfo *info, const char *where, struct err
 	return -1;
 }
 
-/* "127.0.0.1:9100", "[::1]:9100", ":9100". */
+/* "127.0.0.1:9180", "[::1]:9180", ":9180". */
 static int listen_tcp(const char *where, struct error *err)
 {
 	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
@@ -442,8 +442,8 @@ static int listen_tcp(const char *where, struct error *err)
 	else
 		snprintf(host, sizeof(host), "%.*s", (int)len, where);
 	if (!colon || getaddrinfo(*host ? host : NULL, colon + 1, &hints, &info) != 0) {
-		error_set(err, ERR_SYNTAX, "--metrics takes ADDR:PORT (\"127.0.0.1:9100\", "
-					   "\"[::1]:9100\"), not \"%s\"", where);
+		error_set(err, ERR_SYNTAX, "--metrics takes ADDR:PORT (\"127.0.0.1:9180\", "
+					   "\"[::1]:9180\"), not \"%s\"", where);
 		return -1;
 	}
 	error_set(err, ERR_IO, "cannot listen on %s", where);

@@ -378,7 +378,7 @@ static const struct verb verb_run = {
 		"A file that cannot be read keeps what it said before. When the manifests are missing "
 		"or broken at the start, the last-good plan of the run directory is served.\n\n"
 		"An example:\n\n"
-		"    tidegate run --run-dir /tmp/gate --metrics 127.0.0.1:9100 examples/quickstart",
+		"    tidegate run --run-dir /tmp/gate --metrics 127.0.0.1:9180 examples/quickstart",
 	.options = run_options,
 	.min_args = 0,
 	.max_args = CLI_MAX_VALUES,

@@ -319,7 +319,9 @@ def test_network_of_the_node():
         "drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}
     assert "--user=root" in container["args"]
     # Listeners' ports as a pod's would keep its successor off the node.
-    assert [port["name"] for port in container["ports"]] == ["metrics"]
+    (port,) = container["ports"]
+    assert port["name"] == "metrics"
+    assert port["containerPort"] != 9100  # node-exporter's
     assert ("Service", NAME) not in objects({"hostNetwork": True})
     rolling = objects({"hostNetwork": True})["Deployment", NAME]["spec"]["strategy"]
     assert rolling == {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
