@@ -400,6 +400,9 @@ def test_services():
     assert about(targetPorts={"first": 1000, "last": 1999})[1][1] == "--gateway-ports=1000-1999"
     assert about(mode="Shared") == (True, [], ["metrics", "http", "https"], listeners,
                                     [["list", "watch"]])
+    assert about(mode="Shared", extraPorts=[
+        {"port": 53, "protocol": "UDP"}, {"port": 90, "targetPort": "nine"}])[3] == listeners + [
+            {"port": 53, "protocol": "UDP"}, {"port": "nine", "protocol": "TCP"}]
     assert about(mode="None") == (False, [], ["metrics", "http", "https"], listeners, [])
 
 
@@ -455,6 +458,9 @@ def test_versions_are_those_of_the_source():
     ({"service.mode": "Pool", "service.addressPool": ["192.0.2.1"]}, "hostNetwork"),
     ({"service.mode": "Pool", "hostNetwork": True}, "addressPool"),
     ({"service.addressPool": ["192.0.2.1"], "hostNetwork": True}, "addressPool"),
+    ({"service.nodePorts": {"http": 30080}}, "service.nodePorts is for"),
+    ({"service.externalIPs": ["192.0.2.1"], "service.mode": "None"}, "this is None"),
+    ({"service.healthCheckNodePort": 30080, "hostNetwork": True}, "service.healthCheckNodePort"),
     ({"listeners": [{"name": "a", "port": 0}]}, "port"),
     ({"commonLabels": {"a": True}}, "commonLabels"),
     ({"autoscaling.enabled": True, "kind": "DaemonSet"}, "autoscaling"),

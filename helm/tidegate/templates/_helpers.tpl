@@ -139,8 +139,14 @@ app.kubernetes.io/name={{ include "tidegate.name" . }},app.kubernetes.io/instanc
 {{- end }}
 
 {{- define "tidegate.checks" -}}
-{{- if eq (include "tidegate.serviceMode" .) "PerGateway" }}
+{{- $mode := include "tidegate.serviceMode" . }}
+{{- if eq $mode "PerGateway" }}
 {{- include "tidegate.ownerCheck" . }}
+{{- end }}
+{{- range $field := list "trafficDistribution" "clusterIP" "externalIPs" "loadBalancerIP" "healthCheckNodePort" "sessionAffinity" "nodePorts" "extraPorts" }}
+{{- if and (ne $mode "Shared") (index $.Values.service $field) }}
+{{- fail (printf "service.%s is for service.mode: Shared alone; this is %s" $field $mode) }}
+{{- end }}
 {{- end }}
 {{- if and .Values.gatewayClass.create (not (.Capabilities.APIVersions.Has "gateway.networking.k8s.io/v1/GatewayClass")) }}
 {{- /* `helm template` knows no cluster: what it renders may be for one that has them. */}}
