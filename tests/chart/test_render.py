@@ -310,6 +310,27 @@ def test_pods_are_restricted():
         "capabilities": {"drop": ["ALL"]}}
 
 
+def test_helm_test():
+    """Its Pod may run where the others may, and reach them, and is not one of them."""
+    made = objects({"podSecurityContext": {"runAsUser": 7}, "commonLabels": {"team": "edge"},
+                    "securityContext": {"readOnlyRootFilesystem": False},
+                    "networkPolicy.enabled": True,
+                    "networkPolicy.metricsFrom": [{"namespaceSelector": {}}]})
+    test, policy = made["Pod", NAME + "-test"], made["NetworkPolicy", NAME]["spec"]
+    spec = made["Deployment", NAME]["spec"]["template"]["spec"]
+    assert test["spec"]["securityContext"]["runAsUser"] == 7
+    assert test["spec"]["securityContext"].items() <= spec["securityContext"].items()
+    assert (test["spec"]["containers"][0]["securityContext"] ==
+            spec["containers"][0]["securityContext"])
+    labels = test["metadata"]["labels"].items()
+    assert labels >= {"team": "edge"}.items() and not labels & OWN_LABELS.items()
+    allowed_in = policy["ingress"][1]["from"]
+    assert allowed_in[0] == {"namespaceSelector": {}}
+    assert labels >= allowed_in[1]["podSelector"]["matchLabels"].items()
+    assert "from" not in objects({"networkPolicy.enabled": True})["NetworkPolicy", NAME]["spec"][
+        "ingress"][1]
+
+
 def test_network_of_the_node():
     spec = pod({"hostNetwork": True, "kind": "DaemonSet"}, "DaemonSet")
     assert spec["hostNetwork"] and spec["dnsPolicy"] == "ClusterFirstWithHostNet"

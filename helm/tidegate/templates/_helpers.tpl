@@ -18,6 +18,12 @@ app.kubernetes.io/name: {{ include "tidegate.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{- /* By which the NetworkPolicy knows the Pod of `helm test`. */}}
+{{- define "tidegate.testLabels" -}}
+app.kubernetes.io/component: test
+tidegate.io/test-of: {{ include "tidegate.fullname" . }}
+{{- end }}
+
 {{- define "tidegate.labels" -}}
 {{- $labels := dict
   "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63)
