@@ -235,6 +235,20 @@ def test_services_are_not_lost(installed, before, after):
     installed.set(kind=after)
 
 
+def test_autoscaling_begins_with_what_runs(installed):
+    """And an upgrade leaves it to the autoscaler how many there are."""
+    def replicas():
+        return installed.kubectl("get", "deployment", NAME, "-o", "jsonpath={.spec.replicas}")
+
+    installed.set(replicas=4)
+    installed.set(**{"autoscaling.enabled": True})
+    assert replicas() == "4"
+    installed.kubectl("scale", "deployment", NAME, "--replicas=7")
+    for level in ("debug", "info"):
+        installed.set(**{"autoscaling.enabled": True, "logLevel": level})
+        assert replicas() == "7"
+
+
 def test_monitors():
     """Their definitions are somebody else's; these are the fields of them."""
     monitor = {"enabled": True, "namespace": "metrics", "labels": {"release": "p"},
