@@ -488,6 +488,7 @@ def test_versions_are_those_of_the_source():
     ({"replica": 2}, "replica"),
     ({"service.typ": "NodePort"}, "typ"),
     ({"kind": "StatefulSet"}, "kind"),
+    ({"lifecycle": {"preStart": {}}}, "preStart"),
     ({"haproxy.container.image": ""}, "image"),
     ({"service.mode": "PerRoute"}, "mode"),
     ({"service.mode": "Pool", "service.addressPool": ["192.0.2.1"]}, "hostNetwork"),
@@ -531,6 +532,31 @@ def test_class_of_another_name():
     assert made["GatewayClass", "other"]["spec"]["controllerName"] == "x.test/c"
     assert "--controller-name=x.test/c" in pod({"controllerName": "x.test/c"})["containers"][0]["args"]
     assert not [kind for kind, _ in objects({"gatewayClass.create": False}) if kind == "GatewayClass"]
+
+
+def test_parameters_of_the_class():
+    def reference(**values):
+        return objects({"gatewayClass.parametersRef": values})["GatewayClass", "tidegate"][
+            "spec"].get("parametersRef")
+
+    ours = {"group": "tidegate.io", "kind": "GatewayParameters", "name": "wide"}
+    assert reference() is None
+    assert reference(name="wide") == dict(ours, namespace=NAMESPACE)
+    assert reference(name="wide", namespace="one") == dict(ours, namespace="one")
+
+
+def test_lifecycle():
+    """Of the user, beside ours; a preStop instead of it."""
+    def lifecycle(**values):
+        return pod(values)["containers"][0].get("lifecycle")
+
+    ours = {"preStop": {"sleep": {"seconds": 10}}}
+    own = {"exec": {"command": ["sleep", "60"]}}
+    assert lifecycle() == ours
+    assert lifecycle(lifecycle={"postStart": own}) == dict(ours, postStart=own)
+    assert lifecycle(lifecycle={"preStop": own}) == {"preStop": own}
+    assert lifecycle(drainSeconds=0) is None
+    assert lifecycle(drainSeconds=0, lifecycle={"preStop": own}) == {"preStop": own}
 
 
 def test_definitions_stay(server):

@@ -199,7 +199,13 @@ ports:
 {{- include "tidegate.probe" (list . "startupProbe" (merge (dict "periodSeconds" 1 "failureThreshold" 120) $health)) }}
 {{- include "tidegate.probe" (list . "livenessProbe" (merge (dict "periodSeconds" 10 "timeoutSeconds" 5 "failureThreshold" 6) $health)) }}
 {{- include "tidegate.probe" (list . "readinessProbe" (merge (dict "periodSeconds" 1 "timeoutSeconds" 2) $ready)) }}
-{{- include "tidegate.drain" . }}
+{{- $lifecycle := get (include "tidegate.drain" . | fromYaml) "lifecycle" | default dict }}
+{{- range $when, $handler := .Values.lifecycle }}
+{{- $lifecycle = set $lifecycle $when $handler }}
+{{- end }}
+{{- with $lifecycle }}
+lifecycle: {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- include "tidegate.confined" (list . .Values.resources) }}
 volumeMounts:
 - name: run
