@@ -117,6 +117,23 @@ def fresh():
         yield server
 
 
+@pytest.mark.parametrize("create", [True, False])
+def test_cluster_without_the_gateway_api(fresh, create):
+    """Is told so, with the command to run, whoever makes the class."""
+    def install(*words):
+        return helm("install", RELEASE, CHART, "--namespace", NAMESPACE, "--create-namespace",
+                    *options({"gatewayClass.create": create}), *words,
+                    kubeconfig=fresh.cluster.kubeconfig)
+
+    for words in (["--dry-run=server"], []):
+        with pytest.raises(Refused) as refused:
+            install(*words)
+        assert "does not have the Gateway API's definitions" in str(refused.value)
+        assert "kubectl apply --server-side -f https://" in str(refused.value)
+    fresh.cluster.apply_gateway_api()
+    install("--dry-run=server")
+
+
 def test_plain_manifests(fresh, tmp_path):
     """As the page prints it, by somebody whose own namespace is another one."""
     fresh.install()

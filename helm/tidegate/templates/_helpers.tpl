@@ -154,7 +154,7 @@ app.kubernetes.io/name={{ include "tidegate.name" . }},app.kubernetes.io/instanc
 {{- fail (printf "service.%s is for service.mode: Shared alone; this is %s" $field $mode) }}
 {{- end }}
 {{- end }}
-{{- if and .Values.gatewayClass.create (not (.Capabilities.APIVersions.Has "gateway.networking.k8s.io/v1/GatewayClass")) }}
+{{- if not (.Capabilities.APIVersions.Has "gateway.networking.k8s.io/v1/GatewayClass") }}
 {{- /* `helm template` knows no cluster: what it renders may be for one that has them. */}}
 {{- if lookup "v1" "Namespace" "" "default" }}
 {{- fail "\n\nThis cluster does not have the Gateway API's definitions (CRDs). Install them first:\n\n    kubectl apply --server-side -f https://github.com/kubernetes-sigs/gateway-api/releases/download/v1.6.1/standard-install.yaml\n" }}
