@@ -16,37 +16,56 @@ from apiserver import ApiServer, KubeGate
 import manifests as m
 from tidegate import eventually
 
-# Every value that is off by default, or empty.
+# Every value that is off by default, or empty, but for those that exclude others.
 EVERYTHING = {
+    "nameOverride": "gate", "fullnameOverride": "edge-gate",
     "commonLabels": {"team": "edge"}, "commonAnnotations": {"note": "yes"},
+    "image": {"tag": "x", "digest": "sha256:" + "0" * 64},
+    "gatewayClass": {"annotations": {"a": "b"}, "labels": {"a": "b"},
+                     "parametersRef": {"name": "wide", "namespace": "one"}},
     "imagePullSecrets": [{"name": "registry"}], "minReadySeconds": 1, "replicas": 3,
+    "updateStrategy": {"type": "Recreate"}, "dnsPolicy": "Default",
     "dnsConfig": {"options": [{"name": "ndots", "value": "1"}]},
     "hostAliases": [{"ip": "192.0.2.1", "hostnames": ["a.test"]}],
+    "lifecycle": {"postStart": {"sleep": {"seconds": 1}}},
     "securityContext": {"privileged": False}, "podSecurityContext": {"fsGroup": 1},
+    "livenessProbe": {"periodSeconds": 7}, "readinessProbe": {"periodSeconds": 7},
+    "startupProbe": {"enabled": True},
     "podLabels": {"a": "b"}, "podAnnotations": {"a": "b"}, "nodeSelector": {"a": "b"},
     "tolerations": [{"operator": "Exists"}], "priorityClassName": "system-node-critical",
     "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
         "nodeSelectorTerms": [{"matchExpressions": [{"key": "a", "operator": "Exists"}]}]}}},
+    "topologySpreadConstraints": [],
     "runtimeClassName": "other", "schedulerName": "other", "accessLog": True,
     "haproxy": {"threads": 2, "maxconn": 10000, "spareBackends": 0}, "agent": {"threads": 2},
-    "service": {"mode": "Shared", "annotations": {"a": "b"}, "externalTrafficPolicy": "Local",
+    "service": {"mode": "Shared", "annotations": {"a": "b"}, "labels": {"a": "b"},
+                "externalTrafficPolicy": "Local", "internalTrafficPolicy": "Local",
+                "ipFamilyPolicy": "SingleStack", "ipFamilies": ["IPv4"],
                 "loadBalancerClass": "example.com/lb", "loadBalancerSourceRanges": ["192.0.2.0/24"],
-                "allocateLoadBalancerNodePorts": True,
+                "allocateLoadBalancerNodePorts": True, "trafficDistribution": "PreferClose",
+                "clusterIP": "198.19.77.7", "externalIPs": ["192.0.2.1"],
+                "loadBalancerIP": "192.0.2.1", "sessionAffinity": "ClientIP",
                 "nodePorts": {"http": 30080}, "extraPorts": [{"name": "more", "port": 8080}]},
     "autoscaling": {"enabled": True, "targetMemoryUtilizationPercentage": 80,
+                    "metrics": [{"type": "Pods", "pods": {
+                        "metric": {"name": "a"}, "target": {"type": "AverageValue",
+                                                            "averageValue": "1"}}}],
                     "behavior": {"scaleDown": {"stabilizationWindowSeconds": 60}}},
-    "podDisruptionBudget": {"enabled": True},
+    "podDisruptionBudget": {"enabled": True, "minAvailable": 1},
     "networkPolicy": {"enabled": True, "from": [{"ipBlock": {"cidr": "192.0.2.0/24"}}],
-                      "metricsFrom": [{"podSelector": {}}], "egress": []},
-    "rbac": {"extraRules": [{"apiGroups": ["x.test"], "resources": ["x"], "verbs": ["get"]}]},
-    "serviceAccount": {"annotations": {"a": "b"}},
+                      "metricsFrom": [{"podSelector": {}}], "egress": [],
+                      "extraIngress": [{"from": [{"podSelector": {}}]}]},
+    "rbac": {"extraRules": [{"apiGroups": ["x.test"], "resources": ["x"], "verbs": ["get"]}],
+             "secretNames": ["pem"]},
+    "serviceAccount": {"name": "own", "annotations": {"a": "b"}},
     "extraArgs": ["--log-level=debug"], "extraEnv": [{"name": "A", "value": "b"}],
     "extraEnvFrom": [{"configMapRef": {"name": "x"}}],
     "extraVolumes": [{"name": "more", "emptyDir": {}}],
     "extraVolumeMounts": [{"name": "more", "mountPath": "/more"}],
     "extraContainers": [{"name": "beside", "image": "a"}],
     "initContainers": [{"name": "before", "image": "a"}],
-    "metrics": {"dashboard": {"enabled": True}},
+    "metrics": {"dashboard": {"enabled": True, "annotations": {"a": "b"}},
+                "service": {"annotations": {"a": "b"}, "labels": {"a": "b"}}},
     "extraObjects": [m.obj("ConfigMap", "{{ .Release.Name }}-more", api="v1", ns=NAMESPACE)],
 }
 MONITORS = {"metrics.serviceMonitor.enabled": True, "metrics.podMonitor.enabled": True,
@@ -542,6 +561,75 @@ def test_every_value_is_in_the_schema():
 
     definitions = schema["definitions"]
     compare(schema, values, "")
+
+
+def leaves(values, path=()):
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from leaves(value, path + (key,))
+        else:
+            yield path + (key,)
+
+
+with open(os.path.join(CHART, "values.yaml"), encoding="utf-8") as text:
+    DEFAULTS = yaml.safe_load(text)
+MONITOR = {"namespace": "one", "labels": {"a": "b"}, "scrapeTimeout": "5s",
+           "relabelings": [{"action": "drop"}], "metricRelabelings": [{"action": "drop"}]}
+# What else a value may be, where it is neither off nor empty, or excludes others.
+OTHERS = [
+    {"image": {"pullPolicy": "Always"}, "controllerName": "x.test/c", "kind": "DaemonSet",
+     "logLevel": "debug", "logFormat": "json", "watchNamespaces": ["one"],
+     "listeners": [{"name": "http", "port": 8080}],
+     "haproxy": {"container": {"imagePullPolicy": "Always"}},
+     # The port: a dry run allocates it, and then finds it taken
+     "service": {"type": "NodePort", "addressPool": ["192.0.2.1"], "healthCheckNodePort": 30081},
+     "metrics": {"serviceMonitor": MONITOR, "podMonitor": MONITOR,
+                 "dashboard": {"namespace": "one"}}},
+    EVERYTHING]
+# What has to be set for a value to count, beside `enabled` of its group.
+NEEDS = {
+    r"agent\.resources\.": {"haproxy.container.enabled": True},
+    r"gatewayClass\.parametersRef\.namespace": {"gatewayClass.parametersRef.name": "wide"},
+    r"listeners": {"service.mode": "Shared"},
+    r"service\.addressPool": dict(VARIANTS["pool"], kind="Deployment"),
+    r"service\.(trafficDistribution|clusterIP|externalIPs|loadBalancerIP|healthCheckNodePort|"
+    r"sessionAffinity|nodePorts|extraPorts)": {"service.mode": "Shared"},
+}
+
+
+def at(values, path):
+    """None: there is none."""
+    for key in path:
+        values = (values or {}).get(key)
+    return values
+
+
+def another_value(path):
+    default = at(DEFAULTS, path)
+    for others in OTHERS:
+        if at(others, path) not in (None, default):
+            return at(others, path)
+    assert default not in (None, "", [], {}), "EVERYTHING lacks it"
+    if isinstance(default, bool):
+        return not default
+    return default + 1 if isinstance(default, int) else "other"
+
+
+def needed(path):
+    name = ".".join(path)
+    found = {".".join(path[:i]) + ".enabled": True for i in range(1, len(path))
+             if at(DEFAULTS, path[:i] + ("enabled",)) is False and path[i] != "enabled"}
+    for pattern, values in NEEDS.items():
+        if re.match(pattern, name):
+            found.update(values)
+    return found
+
+
+@pytest.mark.parametrize("path", leaves(DEFAULTS), ids=".".join)
+def test_no_value_is_dead(path):
+    """Each does something by itself."""
+    values = needed(path)
+    assert render(values) != render(dict(values, **{".".join(path): another_value(path)}))
 
 
 def test_class_of_another_name():
