@@ -6,12 +6,13 @@ import json
 import os
 import re
 import shutil
+import subprocess
 
 import pytest
 import yaml
 
-from chart import (CHART, NAME, NAMESPACE, RELEASE, WIDE_NAME, Refused, helm, objects, options, pod,
-                   printed, render, run_printed)
+from chart import (CHART, HERE, NAME, NAMESPACE, RELEASE, WIDE_NAME, Refused, helm, objects,
+                   options, pod, printed, render, run_printed)
 from apiserver import ApiServer, KubeGate
 import manifests as m
 from tidegate import eventually
@@ -541,6 +542,10 @@ def test_versions_are_those_of_the_source():
 def test_mistakes(values, where):
     with pytest.raises(Refused, match=re.escape(where)):
         render(values)
+
+
+def test_page_of_the_values():
+    subprocess.run([os.path.join(HERE, "values"), "--check"], check=True, timeout=60)
 
 
 def test_every_value_is_in_the_schema():
