@@ -109,12 +109,13 @@ def test_install_page(as_printed):
 
 
 def test_plain_manifests(node, as_printed, tmp_path):
-    as_printed(*printed("install-kubernetes.md")[PLAIN])
     try:
+        as_printed(*printed("install-kubernetes.md")[PLAIN])
         as_printed("kubectl -n edge rollout status deployment/edge-tidegate --timeout=90s",
                    "kubectl wait gatewayclass/tidegate --for=condition=Accepted --timeout=30s")
     finally:
-        node.kubectl("delete", "--ignore-not-found", "-f", str(tmp_path / "tidegate.yaml"))
+        if (tmp_path / "tidegate.yaml").exists():
+            node.kubectl("delete", "--ignore-not-found", "-f", str(tmp_path / "tidegate.yaml"))
 
 
 def test_traffic(release):
@@ -180,6 +181,27 @@ def test_upgrade(release):
     running.verify()
     assert not before & set(release.pods())
     assert all(pod["metadata"]["labels"]["team"] == "edge" for pod in release.pods().values())
+
+
+def test_another_kind_keeps_addresses(release, tmp_path):
+    """By the commands with which it is refused at first; there, and back."""
+    def service():
+        (found,) = json.loads(release.kubectl(
+            "-n", NAMESPACE, "get", "services", "-l", "gateway.networking.k8s.io/gateway-name=web",
+            "-o", "json"))["items"]
+        return found["metadata"]
+
+    address, uid = release.address(), service()["uid"]
+    for kind in ("DaemonSet", "Deployment"):
+        with pytest.raises(Refused, match="--cascade=orphan") as refused:
+            release.install(**QUICK, kind=kind)
+        for command in re.findall(r"kubectl .*", str(refused.value)):
+            run_printed(command, tmp_path, release.cluster.kubeconfig)
+        release.install(**QUICK, kind=kind)
+        eventually(lambda: [owner["kind"] for owner in service().get("ownerReferences", [])] ==
+                   [kind], timeout=60, what="the new owner")
+        assert service()["uid"] == uid and release.address() == address
+        expect_pods(address)
 
 
 def holder(release):

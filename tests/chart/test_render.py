@@ -269,6 +269,7 @@ def test_services_are_not_lost(installed, before, after):
         run_printed(command + " --dry-run=server" * ("delete" in command.split()),
                     installed.scratch, installed.server.cluster.kubeconfig)
     installed.server.apply(service)
+    installed.kubectl("delete", before.lower(), NAME)
     installed.set(kind=after)
 
 
