@@ -759,6 +759,10 @@ def test_rights_are_enough(server, tmp_path, variant):
         try:
             eventually(lambda: gate.metrics()['tidegate_objects{kind="Secret"}'] == 1)
             eventually(lambda: made("service", "one--gw"))
+            # What has no owner gets one, after `kubectl delete --cascade=orphan` of another, too.
+            server.kubectl("patch", "service", "one--gw", "-n", NAMESPACE, "--type=json", "-p",
+                           '[{"op": "remove", "path": "/metadata/ownerReferences"}]')
+            eventually(lambda: made("service", "one--gw"))
             assert server.kubectl("get", "service", "-n", NAMESPACE, "-o", "name", "-l",
                                   ",".join("%s=%s" % pair for pair in OWN_LABELS.items())) == (
                                       "service/one--gw\n")
