@@ -251,8 +251,8 @@ static void test_nameless(void **state)
 static void status_of_gateways(void **state)
 {
 	struct fixture *f = *state;
-	const char *ours = ",\"labels\":{\"app.kubernetes.io/managed-by\":\"tidegate\"}";
-	const char *theirs = ",\"labels\":{\"app.kubernetes.io/managed-by\":\"Helm\"}";
+	const char *ours = ",\"labels\":{\"tidegate.io/controller\":\"c\"}";
+	const char *theirs = ",\"labels\":{\"app.kubernetes.io/managed-by\":\"tidegate\"}";
 	assert_true(put(f, "gw", "1", ours, 80, false));
 	assert_true(put(f, "gw", "2", ours, 80, false));
 	assert_log(f, "+shop/gw +shop/gw ");
