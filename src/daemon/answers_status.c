@@ -481,6 +481,8 @@ static struct str object_summary(struct arena *arena, const struct object *objec
 		return object->secret.is_tls ? arena_strf(arena, "certificate, %zu names",
 							  object->secret.info.name_count) :
 					       object->secret.problem;
+	case KIND_CONFIGMAP:
+		return arena_strf(arena, "%zu keys", object->config_map.data_count);
 	case KIND_BACKEND:
 		return arena_strf(arena, "%zu addresses", object->backend.address_count);
 	case KIND_GATEWAYPARAMETERS:
@@ -569,7 +571,7 @@ void answer_get(struct call *call)
 	if (!call_arg(call, "arg", 0, &kind_name) || !find_kind(kind_name, &kind)) {
 		call_fail(call, CALL_BAD, "get needs a kind: GatewayClass, Gateway, HTTPRoute, "
 					  "ReferenceGrant, Namespace, Service, EndpointSlice, "
-					  "Secret, Backend, GatewayParameters");
+					  "Secret, ConfigMap, Backend");
 		return;
 	}
 	if (call_arg(call, "arg", 1, &wanted))

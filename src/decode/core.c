@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kinds of Kubernetes itself: Namespace, EndpointSlice, Secret. Services: service.c. */
+/* Kinds of Kubernetes itself: Namespace, EndpointSlice, ConfigMap, Secret. Services: service.c. */
 #include "decode/kinds.h"
 
 enum {
 	MAX_ENDPOINTS = 1000,         /* API server, per EndpointSlice */
 	MAX_ENDPOINT_ADDRESSES = 100, /* API server, per endpoint */
 	MAX_SLICE_PORTS = 20000,      /* API server */
+	MAX_DATA_BYTES = 1024 * 1024, /* API server, of a ConfigMap or a Secret */
 };
 
 void decode_namespace(const struct node *root, struct object *object)
@@ -104,7 +105,28 @@ void decode_endpoint_slice(const struct node *root, struct object *object)
 	}
 }
 
-/* ---- Secret ---- */
+/* ---- ConfigMap, Secret ---- */
+
+static int cmp_pairs(const void *a, const void *b)
+{
+	return str_cmp(((const struct pair *)a)->key, ((const struct pair *)b)->key);
+}
+
+void decode_config_map(const struct node *root, struct object *object)
+{
+	struct config_map *map = &object->config_map;
+	struct node data = node_field(root, "data");
+	size_t total_bytes = 0;
+
+	map->data = read_pairs(root, "data", MAX_OBJECT_NODES, is_data_key, NULL, &map->data_count);
+	for (size_t i = 0; i < map->data_count; i++)
+		total_bytes += map->data[i].key.n + map->data[i].value.n;
+	if (total_bytes > MAX_DATA_BYTES)
+		node_error(&data, REASON_TOO_LONG, "must have at most %d bytes in all, has %zu",
+			   MAX_DATA_BYTES, total_bytes);
+	if (map->data_count > 1)
+		qsort(map->data, map->data_count, sizeof(*map->data), cmp_pairs);
+}
 
 /* The value of a key in stringData or data (base64); false when neither has it, or with
  * secret->problem when it cannot be read. */

@@ -20,6 +20,8 @@ static const char *const slice_fields[] = { "apiVersion", "kind",  "metadata", "
 					    "endpoints",  "ports", NULL };
 static const char *const secret_fields[] = { "apiVersion", "kind",       "metadata",  "type",
 					     "data",       "stringData", "immutable", NULL };
+static const char *const map_fields[] = { "apiVersion", "kind",      "metadata", "data",
+					  "binaryData", "immutable", NULL };
 
 static const struct kind_decoder decoders[KIND_COUNT] = {
 	[KIND_GATEWAYCLASS] = { decode_gateway_class, spec_fields, is_subdomain },
@@ -30,6 +32,7 @@ static const struct kind_decoder decoders[KIND_COUNT] = {
 	[KIND_SERVICE] = { decode_service, spec_fields, is_label },
 	[KIND_ENDPOINTSLICE] = { decode_endpoint_slice, slice_fields, is_subdomain },
 	[KIND_SECRET] = { decode_secret, secret_fields, is_subdomain },
+	[KIND_CONFIGMAP] = { decode_config_map, map_fields, is_subdomain },
 	[KIND_BACKEND] = { decode_backend, spec_fields, is_subdomain },
 	[KIND_GATEWAYPARAMETERS] = { decode_gateway_parameters, spec_fields, is_subdomain },
 };

@@ -13,6 +13,7 @@ void decode_reference_grant(const struct node *root, struct object *object);
 void decode_namespace(const struct node *root, struct object *object);
 void decode_service(const struct node *root, struct object *object);
 void decode_endpoint_slice(const struct node *root, struct object *object);
+void decode_config_map(const struct node *root, struct object *object);
 void decode_secret(const struct node *root, struct object *object);
 void decode_backend(const struct node *root, struct object *object);
 void decode_gateway_parameters(const struct node *root, struct object *object);

@@ -182,6 +182,12 @@ bool is_cors_method(struct str s)
 	return false;
 }
 
+bool is_data_key(struct str s)
+{
+	return s.n > 0 && s.n <= MAX_NAME_BYTES && consists_of(s, "-._") && !str_is(s, ".") &&
+	       !str_starts(s, STR(".."));
+}
+
 bool is_url_path(struct str s)
 {
 	for (size_t i = 0; i < s.n; i++) {

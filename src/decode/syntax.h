@@ -17,6 +17,7 @@ bool is_label_value(struct str s); /* empty, or at most 63 of [-A-Za-z0-9_.] */
 bool is_header_name(struct str s); /* an RFC 9110 token */
 bool is_cors_origin(struct str s); /* "*", or "https://example.com:8443" with wildcards */
 bool is_cors_method(struct str s); /* "GET", ..., or "*" */
+bool is_data_key(struct str s);    /* [-._A-Za-z0-9]+ */
 bool is_url_path(struct str s);    /* RFC 3986 path characters only; may be empty */
 
 /* An IPv4 or IPv6 address, without brackets and zone. */

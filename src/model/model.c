@@ -17,6 +17,7 @@ const struct kind_info kind_table[KIND_COUNT] = {
 	[KIND_SERVICE] = { "Service", "", { "v1", NULL }, true },
 	[KIND_ENDPOINTSLICE] = { "EndpointSlice", GROUP_DISCOVERY, { "v1", NULL }, true },
 	[KIND_SECRET] = { "Secret", "", { "v1", NULL }, true },
+	[KIND_CONFIGMAP] = { "ConfigMap", "", { "v1", NULL }, true },
 	[KIND_BACKEND] = { "Backend", GROUP_TIDEGATE, { "v1alpha1", NULL }, true },
 	[KIND_GATEWAYPARAMETERS] = { "GatewayParameters",
 				     GROUP_TIDEGATE,

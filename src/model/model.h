@@ -21,6 +21,7 @@ enum kind {
 	KIND_SERVICE,
 	KIND_ENDPOINTSLICE,
 	KIND_SECRET,
+	KIND_CONFIGMAP,
 	KIND_BACKEND, /* tidegate.io/v1alpha1 */
 	KIND_GATEWAYPARAMETERS, /* the same */
 	KIND_COUNT,
@@ -336,7 +337,7 @@ struct backend { /* tidegate.io/v1alpha1 Backend */
 	struct str app_protocol; /* empty, "kubernetes.io/h2c", "kubernetes.io/ws", ... */
 };
 
-/* ---- Secret ---- */
+/* ---- Secret, ConfigMap ---- */
 
 struct certificate_info { /* read from tls.crt by decode */
 	struct str *names; /* DNS names of the leaf (SAN; else CN), lower case */
@@ -353,6 +354,11 @@ struct secret {
 	struct certificate_info info;
 };
 
+struct config_map {
+	struct pair *data;
+	size_t data_count;
+};
+
 /* ---- any object ---- */
 
 struct object {
@@ -367,6 +373,7 @@ struct object {
 		struct service service;
 		struct endpoint_slice endpoint_slice;
 		struct secret secret;
+		struct config_map config_map;
 		struct backend backend;
 		struct gateway_parameters gateway_parameters;
 	}; /* a Namespace has only its meta */

@@ -180,6 +180,7 @@ void compiler_mark(struct compiler *compiler, enum kind kind, struct str ns, str
 	case KIND_ENDPOINTSLICE:
 		mark_slice(compiler, ns, name);
 		return;
+	case KIND_CONFIGMAP:
 	case KIND_NONE:
 	case KIND_COUNT:
 		return;

@@ -47,6 +47,7 @@ static const struct kube_kind kinds[] = {
 	{ KIND_BACKEND, "backends", false, false, SEVERITY_INFO },
 	{ KIND_GATEWAYPARAMETERS, "gatewayparameters", false, false, SEVERITY_INFO },
 	{ KIND_SECRET, "secrets", true, false, SEVERITY_ERROR },
+	{ KIND_CONFIGMAP, "configmaps", true, false, SEVERITY_ERROR },
 };
 enum { KIND_ROWS = sizeof(kinds) / sizeof(kinds[0]) };
 

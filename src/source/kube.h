@@ -2,7 +2,7 @@
 /* The Kubernetes source: objects of an API server, listed and watched.
  *
  * Watched as a whole (or in each of the named namespaces): GatewayClass, Gateway, HTTPRoute,
- * ReferenceGrant, Namespace, Service, EndpointSlice, Backend, GatewayParameters. Secrets are watched
+ * ReferenceGrant, Namespace, Service, EndpointSlice, Backend, GatewayParameters. Secrets and ConfigMaps are watched
  * one by one, and only those that kube_source_follow() names.
  *
  * While the API server is away everything stays as it was. A kind that the API server does not
@@ -58,7 +58,7 @@ void kube_source_hurry(struct kube_source *source);
 void kube_source_redeliver(struct kube_source *source, enum kind kind, struct str ns,
 			   struct str name);
 
-/* The whole set of Secrets to follow; others are removed. Until new ones have
+/* The whole set of Secrets and ConfigMaps to follow; others are removed. Until new ones have
  * been read (for at most 3 s) the state says `waiting`. */
 void kube_source_follow(struct kube_source *source, const struct need *needs, size_t count);
 

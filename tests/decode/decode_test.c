@@ -296,7 +296,7 @@ static void endpoint_values(void **state)
 	decoding_free(&decoding);
 }
 
-static void backend_values(void **state)
+static void backend_and_map_values(void **state)
 {
 	(void)state;
 	struct decoding decoding = decode_text(
@@ -310,6 +310,11 @@ static void backend_values(void **state)
 	assert_str(backend->addresses[1].host, "::1");
 	assert_false(backend->addresses[1].is_name);
 	assert_int_equal(backend->addresses[1].weight, 3);
+	decoding_free(&decoding);
+	decoding = decode_text("{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'c'},'data':{"
+			       "'b':'2','a':'1\\n'}}");
+	assert_str(decoding.output.object->config_map.data[0].key, "a");
+	assert_str(decoding.output.object->config_map.data[0].value, "1\n");
 	decoding_free(&decoding);
 }
 
@@ -345,7 +350,7 @@ int main(void)
 		cmocka_unit_test(gateway_values),
 		cmocka_unit_test(endpoint_values),
 		cmocka_unit_test(gateway_service_values),
-		cmocka_unit_test(backend_values),
+		cmocka_unit_test(backend_and_map_values),
 		cmocka_unit_test(findings_are_bounded_and_clean),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

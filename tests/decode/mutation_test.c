@@ -41,6 +41,7 @@ static const char *const seeds[] = {
 	"{'apiVersion':'gateway.networking.k8s.io/v1','kind':'ReferenceGrant','metadata':{'name':"
 	"'r'},'spec':{'from':[{'group':'','kind':'A','namespace':'n'}],'to':[{'group':'','kind':"
 	"'Secret','name':'x'}]}}",
+	"{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'c'},'data':{'b':'1','a':'2'}}",
 };
 
 static uint32_t next_random(uint32_t *seed, uint32_t below)

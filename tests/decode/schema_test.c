@@ -604,6 +604,20 @@ static void backends(void **state)
 		   rows, "]}}");
 }
 
+static void data_maps(void **state)
+{
+	(void)state;
+	static const struct row rows[] = {
+		{ "'data':{'a.b':'x\\ny'}", NULL, NULL },
+		{ "'data':{'a b':'x'}", "data[a b]", INVALID },
+		{ "'data':{'a':1}", "data.a", TYPE },
+		{ "'data':[]", "data", TYPE },
+		{ "'data':{'a':'x\\u0000y'}", "data.a", INVALID },
+		{ "'spec':{}", "spec", UNKNOWN },
+	};
+	CHECK_ROWS("{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'c'},", rows, "}");
+}
+
 /* `count` copies of an item, each '#' in it being its number. */
 static void check_repeated(const char *before, const char *item, int count, const char *behind,
 			   const char *field, const char *reason)
@@ -739,11 +753,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(route_spec),       cmocka_unit_test(route_matches),
 		cmocka_unit_test(route_filters),    cmocka_unit_test(unserved_filters),
-		cmocka_unit_test(route_rules),      cmocka_unit_test(counts),
+		cmocka_unit_test(route_rules),
 		cmocka_unit_test(gateway_listeners), cmocka_unit_test(gateway_selector),
 		cmocka_unit_test(gateway_spec),     cmocka_unit_test(gateway_classes),
 		cmocka_unit_test(grants),           cmocka_unit_test(services),
 		cmocka_unit_test(endpoint_slices),  cmocka_unit_test(backends),
+		cmocka_unit_test(data_maps),        cmocka_unit_test(counts),
 		cmocka_unit_test(lengths),          cmocka_unit_test(gateway_parameters),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,6 +32,7 @@ static void predicates(void **state)
 		  { "", "a", "http://", "ftp://a", "http://a.", "http://.a", "http://a..b", "http://*.",
 		    "http://a.*", "http://a:", "http://a:123456", "http://a/" } },
 		{ is_cors_method, { "GET", "*" }, { "", "get", "GETS" } },
+		{ is_data_key, { "a.b_C-1", ".a" }, { "", ".", "..", "..a", "a b", "a/b" } },
 		{ is_url_path, { "", "/", "/a%2Fb", "a:@!$&'()*+,;=~_-.", "/%aA" },
 		  { " ", "/a b", "/%", "/%2", "/%zz", "/a?b", "/a#b", "/a|b", "/\xc3\xa4", "/\\", "/\"" } },
 		{ is_ip, { "10.0.0.1", "::1", "2001:db8::1", "::ffff:1.2.3.4" },

@@ -26,11 +26,11 @@ spec:
 """
 
 
-SECRET = """\
+CONFIGMAP = """\
 apiVersion: v1
-kind: Secret
+kind: ConfigMap
 metadata: {name: big-%(n)d, namespace: default, labels: {a: b, c: d, e: f}}
-stringData: {key: "%(n)d", other: some text that is neither long nor short, third: and more}
+data: {key: "%(n)d", other: some text that is neither long nor short, third: and some more}
 ---
 """
 
@@ -111,11 +111,11 @@ def test_many_megabytes_at_once(gate):
     os.makedirs(folder)
     for file in range(files):
         with open(os.path.join(folder, "%d.yaml" % file), "w", encoding="ascii") as out:
-            out.write("".join(SECRET % {"n": file * documents + n} for n in range(documents)))
+            out.write("".join(CONFIGMAP % {"n": file * documents + n} for n in range(documents)))
     counted = set()
 
     def count():
-        counted.add(gate.metrics()['tidegate_objects{kind="Secret"}'])
+        counted.add(gate.metrics()['tidegate_objects{kind="ConfigMap"}'])
         return max(counted) == files * documents
     with Pulse(gate) as pulse, Traffic(gate.port, [Probe("none.test", [404])]) as traffic:
         began = time.monotonic()

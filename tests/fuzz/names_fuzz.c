@@ -210,7 +210,7 @@ static void check_notations(struct str s)
 		assert(bytes.n <= s.n / 4 * 3);
 	(void)backend_name_parse(s, &kind, &ns, &name, &port);
 	(void)(is_group(s) + is_kind(s) + is_domain_path(s) + is_protocol(s) + is_label_key(s) +
-	       is_header_name(s));
+	       is_header_name(s) + is_data_key(s));
 	check_address(s);
 	check_url(s);
 	check_split(s);

@@ -137,16 +137,16 @@ static void random_changes(void **state)
 		unsigned i = (seed >> 8) % 200;
 		snprintf(name, sizeof(name), "n%03u", i);
 		if (seed >> 31) {
-			store_put(store, make(KIND_SECRET, "a", name, NULL));
+			store_put(store, make(KIND_CONFIGMAP, "a", name, NULL));
 			is_there[i] = true;
 		} else {
-			assert_int_equal(store_delete(store, KIND_SECRET, STR("a"), str_of(name)),
+			assert_int_equal(store_delete(store, KIND_CONFIGMAP, STR("a"), str_of(name)),
 					 is_there[i]);
 			is_there[i] = false;
 		}
 		if (step % 37)
 			continue;
-		const struct object *const *list = store_list(store, KIND_SECRET, &count);
+		const struct object *const *list = store_list(store, KIND_CONFIGMAP, &count);
 		for (unsigned j = 0; j < 200; j++) {
 			if (!is_there[j])
 				continue;

@@ -58,13 +58,13 @@ static void write_text(struct fixture *f, const char *name, const char *text)
 	fclose(file);
 }
 
-/* A Secret is the smallest object with content. */
-static void write_secret(struct fixture *f, const char *file, const char *name, const char *value)
+/* A ConfigMap is the smallest object with content. */
+static void write_map(struct fixture *f, const char *file, const char *name, const char *value)
 {
 	char text[400];
 	snprintf(text, sizeof(text),
-		 "apiVersion: v1\nkind: Secret\nmetadata: {name: %s}\nstringData: {v: \"%s\"}\n",
-		 name, value);
+		 "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s}\ndata: {v: \"%s\"}\n", name,
+		 value);
 	write_text(f, file, text);
 }
 
@@ -141,24 +141,24 @@ static int teardown(void **state)
 static void edits(void **state)
 {
 	struct fixture *f = *state;
-	write_secret(f, "a.yaml", "a", "1");
+	write_map(f, "a.yaml", "a", "1");
 	write_text(f, ".hidden.yaml", "{");
 	write_text(f, "notes.txt", "{");
 	start(f, f->dir);
 	expect(f, 20, "+a/1 ");
-	write_secret(f, "a.yaml", "a", "2");
+	write_map(f, "a.yaml", "a", "2");
 	expect(f, 60, "+a/2 ");
-	write_secret(f, "a.yaml", "a", "2"); /* touched only */
+	write_map(f, "a.yaml", "a", "2"); /* touched only */
 	expect(f, 60, "");
 	write_text(f, "many.yaml",
 		   "kind: List\napiVersion: v1\nitems:\n"
-		   "- {apiVersion: v1, kind: Secret, metadata: {name: l}}\n"
-		   "---\n{\"apiVersion\": \"v1\", \"kind\": \"Secret\", "
+		   "- {apiVersion: v1, kind: ConfigMap, metadata: {name: l}}\n"
+		   "---\n{\"apiVersion\": \"v1\", \"kind\": \"ConfigMap\", "
 		   "\"metadata\": {\"name\": \"j\"}}\n---\napiVersion: x/v1\nkind: Odd\n"
 		   "metadata: {name: o}\n");
 	expect(f, 60, "+l/1 +j/1 ");
 	assert_int_equal(findings_with(f, "UnknownKind"), 1);
-	files_source_redeliver(f->source, KIND_SECRET, STR("default"), STR("l"));
+	files_source_redeliver(f->source, KIND_CONFIGMAP, STR("default"), STR("l"));
 	expect(f, 20, "+l/1 ");
 	char path[128];
 	snprintf(path, sizeof(path), "%s/many.yaml", f->dir);
@@ -170,7 +170,7 @@ static void edits(void **state)
 static void broken_files(void **state)
 {
 	struct fixture *f = *state;
-	write_secret(f, "a.yaml", "a", "1");
+	write_map(f, "a.yaml", "a", "1");
 	start(f, f->dir);
 	expect(f, 20, "+a/1 ");
 	write_text(f, "a.yaml", "apiVersion: [");
@@ -178,7 +178,7 @@ static void broken_files(void **state)
 	assert_int_equal(findings_with(f, "ParseFailed"), 0);
 	expect(f, 400, "");
 	assert_int_equal(findings_with(f, "ParseFailed"), 1);
-	write_secret(f, "a.yaml", "a", "3");
+	write_map(f, "a.yaml", "a", "3");
 	expect(f, 60, "+a/2 ");
 	assert_int_equal(findings_with(f, "ParseFailed"), 0);
 }
@@ -187,8 +187,8 @@ static void duplicates(void **state)
 {
 	struct fixture *f = *state;
 	char path[128];
-	write_secret(f, "a.yaml", "x", "1");
-	write_secret(f, "b.yaml", "x", "2");
+	write_map(f, "a.yaml", "x", "1");
+	write_map(f, "b.yaml", "x", "2");
 	start(f, f->dir);
 	expect(f, 20, "+x/1 ");
 	assert_int_equal(findings_with(f, "Duplicate"), 1);
@@ -204,8 +204,8 @@ static void config_map_swap(void **state)
 	char link[128], next[128];
 	mkdir(path_to(f, "..1", link, sizeof(link)), 0755);
 	mkdir(path_to(f, "..2", link, sizeof(link)), 0755);
-	write_secret(f, "..1/a.yaml", "a", "1");
-	write_secret(f, "..2/a.yaml", "a", "2");
+	write_map(f, "..1/a.yaml", "a", "1");
+	write_map(f, "..2/a.yaml", "a", "2");
 	assert_int_equal(symlink("..1", path_to(f, "..data", link, sizeof(link))), 0);
 	assert_int_equal(
 		symlink("..data/a.yaml", path_to(f, "a.yaml", next, sizeof(next))), 0);
@@ -225,12 +225,12 @@ static void folders(void **state)
 	expect(f, 20, "");
 	assert_int_equal(findings_with(f, "PathMissing"), 1);
 	mkdir(root, 0755);
-	write_secret(f, "conf/a.yaml", "a", "1");
+	write_map(f, "conf/a.yaml", "a", "1");
 	expect(f, 100, "+a/1 ");
 	assert_int_equal(findings_with(f, "PathMissing"), 0);
 	snprintf(sub, sizeof(sub), "%s/sub", root);
 	mkdir(sub, 0755);
-	write_secret(f, "conf/sub/b.yaml", "b", "1");
+	write_map(f, "conf/sub/b.yaml", "b", "1");
 	assert_int_equal(symlink("..", path_to(f, "conf/sub/loop", moved,
 							sizeof(moved))), 0);
 	expect(f, 100, "+b/1 ");
@@ -240,7 +240,7 @@ static void folders(void **state)
 	expect(f, 200, ""); /* a missing source is not a deletion */
 	assert_int_equal(findings_with(f, "PathMissing"), 1);
 	assert_int_equal(rename(moved, root), 0);
-	write_secret(f, "conf/a.yaml", "a", "2");
+	write_map(f, "conf/a.yaml", "a", "2");
 	expect(f, 250, "+a/2 ");
 }
 
@@ -252,8 +252,8 @@ static void large_file(void **state)
 	for (int round = 0; round < 2; round++) {
 		sb_reset(&sb);
 		for (int i = 0; i < 10000; i++)
-			sb_addf(&sb, "---\n%sapiVersion: v1\nkind: Secret\nmetadata: "
-				     "{name: m%d}\nstringData: {v: \"%d\"}\n",
+			sb_addf(&sb, "---\n%sapiVersion: v1\nkind: ConfigMap\nmetadata: "
+				     "{name: m%d}\ndata: {v: \"%d\"}\n",
 				round && i == 0 ? "# shifts all lines\n" : "", i,
 				round && i == 777 ? 1 : 0);
 		write_text(f, "big.yaml", sb_str(&sb).p);
@@ -280,10 +280,10 @@ static void load_once(void **state)
 	char missing[128];
 	const char *paths[] = { f->dir, path_to(f, "gone.yaml", missing, sizeof(missing)) };
 	findings_init(&findings, arena);
-	write_secret(f, "a.yaml", "a", "1");
-	write_secret(f, "b.yaml", "a", "2");
+	write_map(f, "a.yaml", "a", "1");
+	write_map(f, "b.yaml", "a", "2");
 	write_text(f, "broken.yaml", "apiVersion: [");
-	write_text(f, "bad.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: -a}\n");
+	write_text(f, "bad.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: -a}\n");
 	assert_int_equal(symlink("gone", path_to(f, "link.yaml", missing, sizeof(missing))), 0);
 	assert_true(files_load(paths, 1, store, &findings, &err));
 	assert_int_equal(findings.count, 4);
@@ -299,9 +299,9 @@ static void load_once(void **state)
 	assert_int_equal(dangling, 1);
 	assert_int_equal(duplicate, 1);
 	assert_int_equal(bad, 1);
-	assert_non_null(store_get(store, KIND_SECRET, STR("default"), STR("a")));
+	assert_non_null(store_get(store, KIND_CONFIGMAP, STR("default"), STR("a")));
 	size_t count;
-	store_list(store, KIND_SECRET, &count);
+	store_list(store, KIND_CONFIGMAP, &count);
 	assert_int_equal(count, 1);
 
 	path_to(f, "gone.yaml", missing, sizeof(missing));
