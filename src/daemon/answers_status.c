@@ -571,7 +571,7 @@ void answer_get(struct call *call)
 	if (!call_arg(call, "arg", 0, &kind_name) || !find_kind(kind_name, &kind)) {
 		call_fail(call, CALL_BAD, "get needs a kind: GatewayClass, Gateway, HTTPRoute, "
 					  "ReferenceGrant, Namespace, Service, EndpointSlice, "
-					  "Secret, ConfigMap, Backend");
+					  "Secret, ConfigMap, Backend, GatewayParameters");
 		return;
 	}
 	if (call_arg(call, "arg", 1, &wanted))
