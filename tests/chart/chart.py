@@ -51,12 +51,15 @@ def pod(values=None, kind="Deployment"):
 
 
 def printed(page):
-    """The commands of a page, by section, but for those that fetch something."""
+    """The commands of a page with their input, by section, but for those that fetch something."""
     with open(os.path.join(HERE, "../../docs", page), encoding="utf-8") as source:
         sections = re.split(r"^## (.*)$", source.read().replace("\\\n", " "), flags=re.MULTILINE)
     found = {}
     for title, text in zip(["", *sections[1::2]], sections[::2]):
-        commands = re.findall(r"^    \$ ((?:helm|kubectl) .*)$", text, re.MULTILINE)
+        commands = re.findall(
+            r"^    \$ ((?:helm|kubectl|curl) (?:.*<<END\n(?:.*\n)*?    END|.*))$", text,
+            re.MULTILINE)
+        commands = [re.sub("^    ", "", command, flags=re.MULTILINE) for command in commands]
         found[title] = [command for command in commands if "https://" not in command]
     return found
 

@@ -85,14 +85,17 @@ PLAIN = "Plain manifests"
 
 @pytest.fixture
 def as_printed(node, tmp_path):
-    """Runs the commands of a section of the page; only the registry is ours."""
+    """Runs the commands of a section of the page, and returns what they said; only the registry is
+    ours."""
     def run(*commands):
+        said = ""
         for command in commands:
             try:
-                run_printed(command, tmp_path, node.cluster.kubeconfig,
-                            "tidegate.test/tidegate,image.tag=" + HAPROXY)
+                said += run_printed(command, tmp_path, node.cluster.kubeconfig,
+                                    "tidegate.test/tidegate,image.tag=" + HAPROXY)
             except Refused as error:
                 raise AssertionError("%s\n%s" % (error, node.told("edge"))) from error
+        return said
 
     node.uninstall()
     yield run
@@ -104,8 +107,11 @@ def as_printed(node, tmp_path):
 def test_install_page(as_printed):
     """Every command does what the page says."""
     for title, commands in printed("install-kubernetes.md").items():
-        if title != PLAIN:
-            as_printed(*commands)
+        if title == PLAIN:
+            continue
+        said = as_printed(*commands)
+        if title == "A first route":
+            assert "HTTP/1.1 302 Found" in said and "location: http://example.com/" in said
 
 
 def test_plain_manifests(node, as_printed, tmp_path):
