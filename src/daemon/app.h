@@ -28,7 +28,7 @@ struct app_options {
 	const char *metrics; /* "ADDR:PORT" or NULL */
 	const char *dns;     /* servers, or NULL */
 	const char *controller_name;
-	unsigned drain_s;
+	unsigned drain_s; /* from the signal to the stop; 0: at once */
 	const char *self;  /* our own binary, for the upgrade in place */
 	char *const *argv; /* likewise */
 };

@@ -11,7 +11,13 @@
 #include <pwd.h>
 #include <unistd.h>
 
-enum { MAX_THREADS = 256, MAX_SECONDS = 86400, DEFAULT_STOP_S = 60, MAX_CONNECTIONS = 10 * 1000 * 1000, MAX_SPARES = 100 * 1000 };
+enum {
+	MAX_THREADS = 256,
+	MAX_CONNECTIONS = 10 * 1000 * 1000,
+	MAX_SPARES = 100 * 1000,
+	MAX_SECONDS = 86400,
+	DEFAULT_STOP_S = 60,
+};
 
 /* Below the ports of nodes (30000) and of connections out (32768), above a node's own services. */
 #define DEFAULT_GATEWAY_PORTS "20000-29999"
