@@ -62,8 +62,10 @@ bool engine_pem(struct engine *engine, struct str name, struct str *ret_pem)
 
 void engine_report_applied(struct engine *engine, const struct error *err)
 {
-	if (engine->sequence_applied == engine->sequence_sent)
+	bool over = engine->apply_failed && !err && !engine->reload_wanted;
+	if (engine->sequence_applied == engine->sequence_sent && !over)
 		return;
+	engine->apply_failed = err != NULL;
 	engine->sequence_applied = engine->sequence_sent;
 	engine->hooks.applied(engine->hooks.user, engine->sequence_applied, err);
 }
@@ -146,7 +148,7 @@ static void on_diff(struct engine *engine, size_t found, struct str differences,
 
 bool engine_reload_due(const struct engine *engine)
 {
-	return engine->reload_wanted && engine->reload_not_before_ms <= engine_now_ms();
+	return engine->reload_wanted && !ev_is_active(&engine->reload_backoff);
 }
 
 static void engine_next(struct engine *engine)
@@ -348,7 +350,8 @@ static void stop_watchers(struct engine *engine)
 {
 	ev_timer *const timers[] = { &engine->poll,	     &engine->check_timer,
 				     &engine->due_timer,     &engine->files_timer,
-				     &engine->haproxy_backoff, &engine->agent_backoff,
+				     &engine->haproxy_backoff, &engine->reload_backoff,
+				     &engine->agent_backoff,
 				     &engine->stop_timer };
 	for (size_t i = 0; i < sizeof(timers) / sizeof(timers[0]); i++)
 		ev_timer_stop(engine->loop, timers[i]);

@@ -62,8 +62,8 @@ struct engine_event {
 
 struct engine_hooks {
 	void *user;
-	/* Every update up to `sequence` is in HAProxy now (or failed: err not NULL, and is
-	 * being repaired). */
+	/* Every update up to `sequence` is in HAProxy now; or failed, with err, and is being repaired:
+	 * it is called again when that is done. */
 	void (*applied)(void *user, uint64_t sequence, const struct error *err);
 	void (*state_changed)(void *user, enum engine_state state);
 	/* The PEM behind a certificate name and digest of the plan; false when it is gone.

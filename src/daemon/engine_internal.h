@@ -88,7 +88,7 @@ struct engine {
 	size_t change_count;       /* of the operation */
 	bool reload_wanted;
 	char reload_reason[REASON_BYTES];
-	int64_t reload_not_before_ms;
+	bool apply_failed; /* what was last reported of it, and is not over */
 	/* The last-good plan may be a moment older than the HAProxy that was found running:
 	 * nothing is taken back before the first update, or this time. 0: not holding. */
 	int64_t hold_until_ms;
@@ -113,7 +113,7 @@ struct engine {
 	int64_t worker_socket_made_ns; /* by the HAProxy that the worker is of */
 	int64_t deadline_ms;
 	int64_t doubt_ms; /* of a reload: when the master is asked whether it heard of it */
-	unsigned haproxy_failures, agent_failures;
+	unsigned haproxy_failures, reload_failures, agent_failures;
 	bool kept_files;           /* they could not be written: HAProxy starts from older ones */
 	bool stale_files;          /* and those have another schema */
 	bool adopting;             /* OP_START: of a HAProxy that was found running */
@@ -125,7 +125,8 @@ struct engine {
 	enum engine_stop stop_how;
 
 	ev_timer poll;     /* start and reload: is it there yet? */
-	ev_timer check_timer, due_timer, files_timer, haproxy_backoff, agent_backoff, stop_timer;
+	ev_timer check_timer, due_timer, files_timer, haproxy_backoff, reload_backoff,
+		agent_backoff, stop_timer;
 	ev_idle next;      /* runs engine_next() */
 	bool maps_dirty, cfg_dirty;
 

@@ -137,7 +137,7 @@ static void on_first_check(struct engine *engine, size_t found, struct str diffe
 				     what);
 		engine_event(engine, what, true, "worker %d%s%s", engine->worker_pid,
 			     reload ? ": " : "", reload ? engine->reload_reason : "");
-		engine->haproxy_failures = 0;
+		engine->haproxy_failures = engine->reload_failures = 0;
 		if (!engine->reload_wanted)
 			engine_set_state(engine, ENGINE_READY);
 		engine_report_applied(engine, NULL);
@@ -534,7 +534,7 @@ static void haproxy_ended(struct engine *engine, const char *how)
 	/* A reload that could not be done is no matter any more: what the next one has read is
 	 * asked of itself. */
 	engine->reload_wanted = false;
-	engine->reload_not_before_ms = 0;
+	ev_timer_stop(engine->loop, &engine->reload_backoff);
 	engine_test_binds(engine);
 	if (engine->options.external)
 		look_again(engine);
@@ -668,7 +668,8 @@ static void reload_failed(struct engine *engine, const char *why)
 {
 	engine_event(engine, "reload", false, "%s", why);
 	engine->old_worker_pid = 0;
-	engine->reload_not_before_ms = engine_now_ms() + BACKOFF_MAX_MS;
+	ev_timer_set(&engine->reload_backoff, backoff_s(++engine->reload_failures), 0);
+	ev_timer_start(engine->loop, &engine->reload_backoff);
 	engine->reload_wanted = true;
 	engine_block_others(engine, why);
 	engine->unread = true;
@@ -678,6 +679,13 @@ static void reload_failed(struct engine *engine, const char *why)
 	error_set(&err, ERR_REFUSED, "%s", why);
 	engine_report_applied(engine, &err);
 	engine_done(engine);
+}
+
+static void on_reload_backoff(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)events;
+	engine_wake(timer->data);
 }
 
 static void on_reload_answer(void *user, struct str reply, const struct error *failed)
@@ -775,8 +783,9 @@ void engine_process_init(struct engine *engine)
 	engine->agent = process_new(engine->loop, on_agent_ended, engine);
 	ev_timer_init(&engine->poll, on_poll, 0.0, 0.0);
 	ev_timer_init(&engine->haproxy_backoff, on_haproxy_backoff, 0.0, 0.0);
+	ev_timer_init(&engine->reload_backoff, on_reload_backoff, 0.0, 0.0);
 	ev_timer_init(&engine->agent_backoff, on_agent_backoff, 0.0, 0.0);
 	ev_timer_init(&engine->stop_timer, on_stop_timer, 0.0, 0.0);
-	engine->poll.data = engine->haproxy_backoff.data = engine->agent_backoff.data =
-		engine->stop_timer.data = engine;
+	engine->poll.data = engine->haproxy_backoff.data = engine->reload_backoff.data =
+		engine->agent_backoff.data = engine->stop_timer.data = engine;
 }

@@ -10,7 +10,7 @@ import pytest
 
 import manifests as m
 from helpers import AGENT_ROUTES, agent_probes, differences, events, kill, ready, recovered
-from tidegate import Tidegate, eventually
+from tidegate import Tidegate, eventually, free_port
 from traffic import Traffic
 
 
@@ -126,6 +126,25 @@ def test_what_cannot_start_is_tried_with_growing_pauses(tmp_path, cold_gate, who
     with traffic_of(gate) as traffic:
         eventually(lambda: traffic.count_since(traffic.last_problem(0)) > 20)
     eventually(lambda: ready(gate) and not differences(gate))
+
+
+def test_reload_that_fails_for_a_while(tmp_path, cold_gate):
+    """It is tried again without another change, and what was said of it is over then."""
+    gate = cold_gate
+    gate.haproxy, times = failing(tmp_path, gate.haproxy, "-c")
+    gate.start()
+    port = free_port()
+    (tmp_path / "fail").touch()
+    gate.write("more", m.gateway("more", m.listener("http", port)),
+               m.route("more", [m.rule("a")], parents=[m.parent("more")]))
+    eventually(lambda: (tmp_path / "times").exists() and len(times()) >= 4)
+    pauses = [later - earlier for earlier, later in zip(times(), times()[1:])]
+    assert all(pause > 0.1 * 2 ** number for number, pause in enumerate(pauses)), pauses
+    assert "haproxy -c" in gate.ctl("status") and "not Programmed" in gate.ctl("status")
+    (tmp_path / "fail").unlink()
+    eventually(lambda: gate.get(port=port).origin == "a")
+    eventually(lambda: "not Programmed" not in gate.ctl("status"))
+    assert "Trouble" not in gate.ctl("status")
 
 
 def test_controller_killed_while_haproxy_starts(tmp_path, origins):
