@@ -11,13 +11,14 @@ static const char *state_name(const struct app *app)
 	return app->engine_started ? names[engine_state(app->engine)] : "not started";
 }
 
-static struct status_live live_status(const struct app *app)
+/* addresses: room for the Gateway's. */
+static struct status_live live_status(const struct call *call, const struct gateway_view *gateway,
+				      struct gateway_address addresses[MAX_ADDRESSES])
 {
-	const char *why = app_trouble(app);
-	return (struct status_live){
-		.programmed = !*why && app->applied >= app->sent,
-		.message = *why ? str_of(why) : STR("the last change is being applied"),
-	};
+	struct app *app = call_app(call);
+	struct status_live live = app_live(app);
+	cluster_tell_addresses(app->cluster, gateway, addresses, &live);
+	return live;
 }
 
 static uint64_t finding_count(const struct app *app, struct arena *arena, enum severity severity)
@@ -131,15 +132,37 @@ static void out_overrides(struct out *out, const struct app *app)
 	out_end(out);
 }
 
-static void out_gateways(struct out *out, const struct app *app, const struct status_live *live)
+static void out_gateway_status(struct call *call, const struct gateway_view *gateway,
+			       struct out *out)
 {
-	const struct gateways_view *view = compiler_gateways(app->compiler);
+	struct gateway_address addresses[MAX_ADDRESSES];
+	struct status_live live = live_status(call, gateway, addresses);
+	out_key(out, "status");
+	status_gateway(gateway, &live, out);
+}
+
+static void out_class_status(struct call *call, const struct class_view *class, struct out *out)
+{
+	const struct app *app = call_app(call);
+	out_key(out, "status");
+	status_class(class, cluster_version(app->cluster),
+		     compiler_gateways(app->compiler)->own_addresses, out);
+}
+
+static void out_route_status(const struct app *app, const struct route_view *route, struct out *out)
+{
+	out_key(out, "status");
+	status_route(route, str_of(app->options.controller_name), out);
+}
+
+static void out_gateways(struct call *call, struct out *out)
+{
+	const struct gateways_view *view = compiler_gateways(call_app(call)->compiler);
 	out_kv_array(out, "gatewayClasses");
 	for (size_t i = 0; view && i < view->class_count; i++) {
 		out_object(out);
 		out_meta(out, view->classes[i].object);
-		out_key(out, "status");
-		status_class(&view->classes[i], STR_NONE, !str_empty(view->service_ns), out);
+		out_class_status(call, &view->classes[i], out);
 		out_end(out);
 	}
 	out_end(out);
@@ -147,8 +170,7 @@ static void out_gateways(struct out *out, const struct app *app, const struct st
 	for (size_t i = 0; view && i < view->gateway_count; i++) {
 		out_object(out);
 		out_meta(out, view->gateways[i].object);
-		out_key(out, "status");
-		status_gateway(&view->gateways[i], live, out);
+		out_gateway_status(call, &view->gateways[i], out);
 		out_end(out);
 	}
 	out_end(out);
@@ -165,14 +187,13 @@ static void out_routes(struct out *out, const struct app *app)
 		out_meta(out, routes[i]->object);
 		out_kv_bool(out, "overridden",
 			    overrides_has_route(app->overrides, meta->ns, meta->name));
-		out_key(out, "status");
-		status_route(routes[i], str_of(app->options.controller_name), out);
+		out_route_status(app, routes[i], out);
 		out_end(out);
 	}
 	out_end(out);
 }
 
-static void status_structured(struct call *call, const struct status_live *live)
+static void status_structured(struct call *call)
 {
 	const struct app *app = call_app(call);
 	struct out out;
@@ -185,7 +206,7 @@ static void status_structured(struct call *call, const struct status_live *live)
 			   (int64_t)finding_count(app, call_arena(call), (enum severity)i));
 	out_end(&out);
 	out_overrides(&out, app);
-	out_gateways(&out, app, live);
+	out_gateways(call, &out);
 	out_routes(&out, app);
 	out_end(&out);
 }
@@ -278,26 +299,23 @@ static void text_overrides(struct call *call)
 
 /* "Accepted, Programmed; not ResolvedRefs (RefNotPermitted: ...)" */
 static struct str conditions_text(struct arena *arena, const struct conditions *conditions,
-				  const struct status_live *live, bool *ret_good)
+				  bool *ret_good)
 {
 	struct sb good, bad;
 	sb_init(&good, 4096);
 	sb_init(&bad, 64 * 1024);
 	for (size_t i = 0; i < conditions->count; i++) {
 		const struct condition *c = &conditions->items[i];
-		bool held = live && !live->programmed && c->status &&
-			    strcmp(c->type, "Programmed") == 0;
 		/* Conflicted and OverlappingTLSConfig are good when they are false. */
 		bool negative = strcmp(c->type, "Conflicted") == 0 ||
 				strcmp(c->type, "OverlappingTLSConfig") == 0;
 		if (negative && !c->status)
 			continue;
-		if (c->status && !held && !negative)
+		if (c->status && !negative)
 			sb_addf(&good, "%s%s", good.len ? ", " : "", c->type);
 		else
 			sb_addf(&bad, "%s%s%s (%s: " STR_FMT ")", bad.len ? "; " : "",
-				negative ? "" : "not ", c->type, held ? "Pending" : c->reason,
-				STR_ARG(held ? live->message : c->message));
+				negative ? "" : "not ", c->type, c->reason, STR_ARG(c->message));
 	}
 	*ret_good = bad.len == 0;
 	struct str text = arena_strf(arena, STR_FMT "%s" STR_FMT, STR_ARG(sb_str(&bad)),
@@ -308,27 +326,64 @@ static struct str conditions_text(struct arena *arena, const struct conditions *
 }
 
 static void row_conditions(struct report *report, struct call *call,
-			   const struct conditions *conditions, const struct status_live *live)
+			   const struct conditions *conditions)
 {
 	bool good;
-	struct str text = conditions_text(call_arena(call), conditions, live, &good);
+	struct str text = conditions_text(call_arena(call), conditions, &good);
 	report_str(report, text, good ? TABLE_GREEN : TABLE_YELLOW);
 }
 
-static struct str address_text(struct arena *arena, const struct gateway_view *gateway)
+/* "*": all of the host's, whichever these are. */
+static struct str address_text(struct arena *arena, const struct gateway_view *gateway,
+			       const struct status_live *live)
 {
-	const struct gateway *spec = &gateway->object->gateway;
-	bool pool = gateway->share != NULL;
-	const struct gateway_address *addresses = pool ? gateway->addresses : spec->addresses;
-	size_t count = pool ? gateway->address_count : spec->address_count;
+	size_t count;
+	const struct gateway_address *addresses = status_gateway_addresses(gateway, live, &count);
 	struct str text = STR_NONE;
 	for (size_t i = 0; i < count; i++)
 		text = arena_strf(arena, STR_FMT "%s" STR_FMT, STR_ARG(text),
 				  str_empty(text) ? "" : ",", STR_ARG(addresses[i].value));
-	return str_empty(text) && !pool ? STR("*") : text;
+	bool none_yet = gateway->share || !str_empty(gateway->service_name) ||
+			!str_empty(live->no_address);
+	return str_empty(text) && !none_yet ? STR("*") : text;
 }
 
-static void text_gateways(struct call *call, const struct status_live *live)
+static void text_listener(struct call *call, struct report *report,
+			  const struct listener_view *listener, struct str address,
+			  const struct status_live *live)
+{
+	struct conditions conditions = status_listener_conditions(listener, live);
+	report_row(report);
+	report_cstr(report, "");
+	report_str(report, listener->spec->name, TABLE_PLAIN);
+	report_str(report, arena_strf(call_arena(call), STR_FMT ":%u", STR_ARG(address),
+				      (unsigned)listener->spec->port), TABLE_PLAIN);
+	report_str(report, listener->spec->protocol, TABLE_PLAIN);
+	report_str(report, listener->spec->hostname, TABLE_PLAIN);
+	report_int(report, listener->attached_routes);
+	row_conditions(report, call, &conditions);
+}
+
+static void text_gateway(struct call *call, struct report *report,
+			 const struct gateway_view *gateway)
+{
+	struct gateway_address addresses[MAX_ADDRESSES];
+	struct status_live live = live_status(call, gateway, addresses);
+	struct conditions conditions = status_gateway_conditions(gateway, &live);
+	const struct meta *meta = &gateway->object->meta;
+	struct str address = address_text(call_arena(call), gateway, &live);
+	report_row(report);
+	report_str(report, object_key(call_arena(call), meta->ns, meta->name), TABLE_BOLD);
+	report_cstr(report, "");
+	report_str(report, address, TABLE_PLAIN);
+	for (int blank = 0; blank < 3; blank++)
+		report_cstr(report, "");
+	row_conditions(report, call, &conditions);
+	for (size_t i = 0; i < gateway->listener_count; i++)
+		text_listener(call, report, &gateway->listeners[i], address, &live);
+}
+
+static void text_gateways(struct call *call)
 {
 	static const struct report_column columns[] = {
 		{ "gateway", "GATEWAY", TABLE_LEFT },	{ "listener", "LISTENER", TABLE_LEFT },
@@ -337,35 +392,11 @@ static void text_gateways(struct call *call, const struct status_live *live)
 		{ "conditions", "CONDITIONS", TABLE_LEFT },
 	};
 	const struct gateways_view *view = compiler_gateways(call_app(call)->compiler);
-	struct arena *arena = call_arena(call);
 	struct report report;
 	report_init(&report, columns, sizeof(columns) / sizeof(columns[0]), REPORT_TABLE,
 		    call_colours(call), call_body(call));
-	for (size_t i = 0; view && i < view->gateway_count; i++) {
-		const struct gateway_view *gateway = &view->gateways[i];
-		const struct meta *meta = &gateway->object->meta;
-		struct str address = address_text(arena, gateway);
-		report_row(&report);
-		report_str(&report, object_key(arena, meta->ns, meta->name), TABLE_BOLD);
-		report_cstr(&report, "");
-		report_str(&report, address, TABLE_PLAIN);
-		for (int blank = 0; blank < 3; blank++)
-			report_cstr(&report, "");
-		row_conditions(&report, call, &gateway->conditions, live);
-		for (size_t l = 0; l < gateway->listener_count; l++) {
-			const struct listener_view *listener = &gateway->listeners[l];
-			report_row(&report);
-			report_cstr(&report, "");
-			report_str(&report, listener->spec->name, TABLE_PLAIN);
-			report_str(&report,
-				   arena_strf(arena, STR_FMT ":%u", STR_ARG(address),
-					      (unsigned)listener->spec->port), TABLE_PLAIN);
-			report_str(&report, listener->spec->protocol, TABLE_PLAIN);
-			report_str(&report, listener->spec->hostname, TABLE_PLAIN);
-			report_int(&report, listener->attached_routes);
-			row_conditions(&report, call, &listener->conditions, live);
-		}
-	}
+	for (size_t i = 0; view && i < view->gateway_count; i++)
+		text_gateway(call, &report, &view->gateways[i]);
 	report_finish(&report, "No Gateways of ours. A Gateway needs a GatewayClass with "
 			       "controllerName tidegate.io/gateway-controller.");
 }
@@ -412,8 +443,7 @@ static void text_routes(struct call *call)
 				   has_parent ? parent_text(arena, routes[i]->parents[p].ref) :
 						STR_NONE, TABLE_PLAIN);
 			if (has_parent)
-				row_conditions(&report, call, &routes[i]->parents[p].conditions,
-					       NULL);
+				row_conditions(&report, call, &routes[i]->parents[p].conditions);
 			else
 				report_str(&report, STR("no parent is a Gateway of ours"),
 					   TABLE_YELLOW);
@@ -426,16 +456,15 @@ static void text_routes(struct call *call)
 
 void answer_status(struct call *call)
 {
-	struct status_live live = live_status(call_app(call));
 	if (call_format(call) != REPORT_TABLE) {
-		status_structured(call, &live);
+		status_structured(call);
 		call_done(call, CALL_OK);
 		return;
 	}
 	text_engine(call);
 	text_overrides(call);
 	sb_addc(call_body(call), '\n');
-	text_gateways(call, &live);
+	text_gateways(call);
 	sb_addc(call_body(call), '\n');
 	text_routes(call);
 	call_done(call, CALL_OK);
@@ -512,33 +541,32 @@ static void out_hostnames(struct out *out, const struct http_route *route)
 	out_end(out);
 }
 
-static void out_status(struct out *out, const struct app *app, const struct object *object)
+/* null: it has none, or is of no class of ours. */
+static void out_status(struct call *call, const struct object *object, struct out *out)
 {
+	const struct app *app = call_app(call);
+	const struct meta *meta = &object->meta;
 	const struct gateways_view *view = compiler_gateways(app->compiler);
-	struct status_live live = live_status(app);
-	size_t count;
-	const struct route_view *const *routes = compiler_routes(app->compiler, &count);
-	out_key(out, "status");
-	for (size_t i = 0; view && i < view->class_count; i++) {
-		if (view->classes[i].object == object) {
-			status_class(&view->classes[i], STR_NONE, !str_empty(view->service_ns),
-				     out);
-			return;
-		}
+	const struct class_view *class = NULL;
+	const struct gateway_view *gateway = NULL;
+	const struct route_view *route = NULL;
+	if (view && object->kind == KIND_GATEWAYCLASS)
+		class = gateways_find_class(view, meta->name);
+	else if (view && object->kind == KIND_GATEWAY)
+		gateway = gateways_find(view, meta->ns, meta->name);
+	else if (object->kind == KIND_HTTPROUTE)
+		route = compiler_route(app->compiler, meta->ns, meta->name);
+	/* Of the object as it is now: a view can be older. */
+	if (class && class->object == object) {
+		out_class_status(call, class, out);
+	} else if (gateway && gateway->object == object) {
+		out_gateway_status(call, gateway, out);
+	} else if (route && route->object == object) {
+		out_route_status(app, route, out);
+	} else {
+		out_key(out, "status");
+		out_null(out);
 	}
-	for (size_t i = 0; view && i < view->gateway_count; i++) {
-		if (view->gateways[i].object == object) {
-			status_gateway(&view->gateways[i], &live, out);
-			return;
-		}
-	}
-	for (size_t i = 0; i < count; i++) {
-		if (routes[i]->object == object) {
-			status_route(routes[i], str_of(app->options.controller_name), out);
-			return;
-		}
-	}
-	out_null(out);
 }
 
 /* One object, asked for by name, with its status. */
@@ -548,12 +576,11 @@ static void get_one(struct call *call, const struct object *object)
 	out_init(&out, call_body(call), report_out_format(call_format(call)));
 	out_array(&out);
 	out_object(&out);
-	out_kv_cstr(&out, "kind", kind_table[object->kind].name);
 	out_meta(&out, object);
 	out_kv_str(&out, "summary", object_summary(call_arena(call), object));
 	if (object->kind == KIND_HTTPROUTE)
 		out_hostnames(&out, &object->http_route);
-	out_status(&out, call_app(call), object);
+	out_status(call, object, &out);
 	out_end(&out);
 	out_end(&out);
 	call_done(call, CALL_OK);

@@ -117,10 +117,9 @@ static void log_events(struct app *app)
 	}
 }
 
-const char *app_not_ready(const struct app *app)
+/* Why HAProxy is not what it should be; "" when it is. */
+static const char *engine_trouble(const struct app *app)
 {
-	if (app->draining || app->stopping)
-		return app->stopping ? "stopping" : "draining";
 	if (!app->engine_started)
 		return app->holding[0] ? app->holding :
 		       app->stale[0]   ? app->stale :
@@ -140,11 +139,31 @@ const char *app_not_ready(const struct app *app)
 	return "";
 }
 
+const char *app_not_ready(const struct app *app)
+{
+	return app->stopping ? "stopping" : app->draining ? "draining" : engine_trouble(app);
+}
+
 const char *app_trouble(const struct app *app)
 {
 	return app->trouble[0] ? app->trouble :
 	       app->holding[0] ? app->holding :
-				 app_not_ready(app);
+				 engine_trouble(app);
+}
+
+static struct str blocked(void *user, struct str frontend)
+{
+	const struct app *app = user;
+	return app->engine ? engine_blocked(app->engine, frontend) : STR_NONE;
+}
+
+struct status_live app_live(struct app *app)
+{
+	const char *trouble = app_trouble(app);
+	return (struct status_live){ .programmed = !*trouble && app->applied >= app->sent,
+				     .message = str_of(trouble),
+				     .blocked = blocked,
+				     .user = app };
 }
 
 static void notify_ready(const struct app *app)

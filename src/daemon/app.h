@@ -113,6 +113,9 @@ const char *app_not_ready(const struct app *app);
 /* Why HAProxy is not what the source says, or not for sure; "" when it is. */
 const char *app_trouble(const struct app *app);
 
+/* What HAProxy is says of all Gateways. Borrowed from app, until it goes on. */
+struct status_live app_live(struct app *app);
+
 /* Calls fn when all that is sent to the engine now is applied; at once if it is. */
 void app_when_applied(struct app *app, app_applied_fn fn, void *user);
 

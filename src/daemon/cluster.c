@@ -156,11 +156,11 @@ static size_t service_addresses(const struct cluster *cluster,
 	return count ? count : endpoint_addresses(cluster, false, ret_addresses);
 }
 
-static void render_addresses(const struct cluster *cluster, const struct gateway_view *gateway,
-			     struct gateway_address addresses[MAX_ADDRESSES],
-			     struct status_live *live)
+void cluster_tell_addresses(const struct cluster *cluster, const struct gateway_view *gateway,
+			    struct gateway_address addresses[MAX_ADDRESSES],
+			    struct status_live *live)
 {
-	if (has_addresses(&gateway->object->gateway))
+	if (!cluster || has_addresses(&gateway->object->gateway))
 		return;
 	live->addresses = addresses;
 	live->address_count = told_addresses(cluster, addresses);
@@ -209,28 +209,20 @@ static bool may_record(const struct cluster *cluster, const struct pool_share *s
 	       kube_source_has_all(cluster->app->sources.kube, KIND_GATEWAY);
 }
 
-static struct str blocked(void *user, struct str frontend)
-{
-	const struct cluster *cluster = user;
-	return cluster->app->engine ? engine_blocked(cluster->app->engine, frontend) : STR_NONE;
-}
-
 static enum publish_answer render_gateway(struct cluster *cluster, struct str ns, struct str name,
 					  struct out *out, struct publish_basis *ret_basis)
 {
 	const struct gateway_view *gateway =
 		gateways_find(compiler_gateways(cluster->app->compiler), ns, name);
 	struct gateway_address addresses[MAX_ADDRESSES];
-	struct status_live live = { .programmed = is_programmed(cluster),
-				    .message = str_of(app_trouble(cluster->app)),
-				    .blocked = blocked,
-				    .user = cluster };
+	struct status_live live = app_live(cluster->app);
+	live.programmed = is_programmed(cluster);
 	if (!gateway)
 		return PUBLISH_NOTHING;
 	if ((!live.programmed && clock_s() - cluster->unprogrammed_at_s < PATIENCE_S) ||
 	    !may_record(cluster, gateway->share))
 		return PUBLISH_LATER;
-	render_addresses(cluster, gateway, addresses, &live);
+	cluster_tell_addresses(cluster, gateway, addresses, &live);
 	status_gateway(gateway, &live, out);
 	ret_basis->generation = gateway->object->meta.generation;
 	if (cluster_pool(cluster))
@@ -242,14 +234,13 @@ static enum publish_answer render_gateway(struct cluster *cluster, struct str ns
 static enum publish_answer render_class(struct cluster *cluster, struct str name, struct out *out,
 					struct publish_basis *ret_basis)
 {
-	const struct class_view *class =
-		gateways_find_class(compiler_gateways(cluster->app->compiler), name);
+	const struct gateways_view *view = compiler_gateways(cluster->app->compiler);
+	const struct class_view *class = gateways_find_class(view, name);
 	if (!cluster->version_told)
 		return PUBLISH_LATER;
 	if (!class)
 		return PUBLISH_NOTHING;
-	status_class(class, str_of(cluster->version), cluster->provision || cluster_pool(cluster),
-		     out);
+	status_class(class, str_of(cluster->version), view->own_addresses, out);
 	ret_basis->generation = class->object->meta.generation;
 	return PUBLISH_NOW;
 }
@@ -355,6 +346,11 @@ const struct address_pool *cluster_pool(const struct cluster *cluster)
 const struct service_parameters *cluster_service_defaults(const struct cluster *cluster)
 {
 	return cluster && cluster->defaults ? &cluster->defaults->gateway_parameters.service : NULL;
+}
+
+struct str cluster_version(const struct cluster *cluster)
+{
+	return cluster ? str_of(cluster->version) : STR_NONE;
 }
 
 /* ---- What may have changed ---- */

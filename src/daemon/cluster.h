@@ -9,6 +9,7 @@
 #include "publish/events.h"
 #include "publish/provision.h"
 #include "publish/publish.h"
+#include "status/status.h"
 
 struct app;
 struct cluster;
@@ -41,6 +42,15 @@ struct str cluster_service_ns(const struct cluster *cluster);
 const struct address_pool *cluster_pool(const struct cluster *cluster);
 /* What Services are like unless GatewayParameters say else; NULL: as usual. */
 const struct service_parameters *cluster_service_defaults(const struct cluster *cluster);
+
+/* Of the Gateway API's definitions; empty: not known. */
+struct str cluster_version(const struct cluster *cluster);
+
+/* Where a Gateway is reached, if it is the cluster's to say: in live, borrowed from addresses.
+ * cluster may be NULL. */
+void cluster_tell_addresses(const struct cluster *cluster, const struct gateway_view *gateway,
+			    struct gateway_address addresses[MAX_ADDRESSES],
+			    struct status_live *live);
 
 /* The compiler has made a pass. waiting: over objects of which some are still to come. */
 void cluster_passed(struct cluster *cluster, bool waiting);

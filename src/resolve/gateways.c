@@ -553,6 +553,7 @@ struct gateways_view *gateways_resolve(const struct store *store,
 	view->arena = arena;
 	view->store = store;
 	view->service_ns = arena_str(arena, options->service_ns);
+	view->own_addresses = options->pool || !str_empty(options->service_ns);
 	findings_init(&view->findings, arena);
 	resolve_classes(view, controller);
 	const struct object *const *objects = store_list(store, KIND_GATEWAY, &count);

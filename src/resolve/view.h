@@ -76,7 +76,7 @@ struct listener_view {
 	size_t certificate_count;
 	struct str kinds[MAX_ROUTE_KINDS]; /* supportedKinds */
 	size_t kind_count;
-	uint32_t attached_routes; /* filled by resolve_count_attached() */
+	uint32_t attached_routes; /* filled by hosts_attach() */
 };
 
 /* One bind group: a Gateway's listeners of one port. */
@@ -136,6 +136,7 @@ struct gateways_view {
 	struct findings findings;
 	const struct store *store; /* Namespaces, ReferenceGrants are read from it */
 	struct str service_ns;	   /* as in the options */
+	bool own_addresses; /* each Gateway has some, of a Service or the pool, and so can do more */
 };
 
 struct gateways_view *gateways_resolve(const struct store *store,

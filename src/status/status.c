@@ -18,30 +18,12 @@ static void write_condition(const struct condition *condition, int64_t generatio
 	out_end(out);
 }
 
-/* What the views call programmed is so only once the data plane agrees: all of it, and this part. */
-static struct condition live_condition(const struct condition *condition,
-				       const struct status_live *live, struct str blocked)
-{
-	struct condition result = *condition;
-	if (live && (!live->programmed || !str_empty(blocked)) && condition->status &&
-	    strcmp(condition->type, "Programmed") == 0) {
-		result.status = false;
-		result.reason = "Pending";
-		result.message = !str_empty(blocked)	   ? blocked :
-				 !str_empty(live->message) ? live->message :
-							     STR("Waiting for the data plane.");
-	}
-	return result;
-}
-
 static void write_conditions(const struct conditions *conditions, int64_t generation,
-			     const struct status_live *live, struct str blocked, struct out *out)
+			     struct out *out)
 {
 	out_kv_array(out, "conditions");
-	for (size_t i = 0; i < conditions->count; i++) {
-		struct condition condition = live_condition(&conditions->items[i], live, blocked);
-		write_condition(&condition, generation, out);
-	}
+	for (size_t i = 0; i < conditions->count; i++)
+		write_condition(&conditions->items[i], generation, out);
 	out_end(out);
 }
 
@@ -72,6 +54,12 @@ static void write_features(bool own_addresses, struct out *out)
 	out_end(out);
 }
 
+/* v1.0 and v1.1 have no supportedFeatures, or want it in another form. */
+static bool takes_features(struct str version)
+{
+	return !str_starts(version, STR("v1.0.")) && !str_starts(version, STR("v1.1."));
+}
+
 void status_class(const struct class_view *class, struct str version, bool own_addresses,
 		  struct out *out)
 {
@@ -83,36 +71,40 @@ void status_class(const struct class_view *class, struct str version, bool own_a
 			       condition.message);
 	}
 	out_object(out);
-	write_conditions(&conditions, class->object->meta.generation, NULL, STR_NONE, out);
-	write_features(own_addresses, out);
+	write_conditions(&conditions, class->object->meta.generation, out);
+	if (takes_features(version))
+		write_features(own_addresses, out);
 	out_end(out);
 	arena_free(arena);
 }
 
 /* ---- Gateways ---- */
 
-static void write_address(struct str type, struct str value, struct out *out)
+const struct gateway_address *status_gateway_addresses(const struct gateway_view *gateway,
+						       const struct status_live *live,
+						       size_t *ret_count)
 {
-	out_object(out);
-	out_kv_str(out, "type", type);
-	out_kv_str(out, "value", value);
-	out_end(out);
+	bool told = live && live->address_count > 0;
+	size_t count = told ? live->address_count : gateway->address_count;
+	/* Those of the pool are recorded here, and bound only then. */
+	if (gateway->frontend_count == 0 && !gateway->share)
+		count = 0;
+	*ret_count = count < MAX_ADDRESSES ? count : MAX_ADDRESSES;
+	return told ? live->addresses : gateway->addresses;
 }
 
 static void write_addresses(const struct gateway_view *gateway, const struct status_live *live,
 			    struct out *out)
 {
-	bool told = live && live->address_count > 0;
-	const struct gateway_address *addresses = told ? live->addresses : gateway->addresses;
-	size_t count = told ? live->address_count : gateway->address_count;
-	/* Those of the pool are recorded here, and bound only then. */
-	if (gateway->frontend_count == 0 && !gateway->share)
-		count = 0;
-	if (count > MAX_ADDRESSES)
-		count = MAX_ADDRESSES;
+	size_t count;
+	const struct gateway_address *addresses = status_gateway_addresses(gateway, live, &count);
 	out_kv_array(out, "addresses");
-	for (size_t i = 0; i < count; i++)
-		write_address(addresses[i].type, addresses[i].value, out);
+	for (size_t i = 0; i < count; i++) {
+		out_object(out);
+		out_kv_str(out, "type", addresses[i].type);
+		out_kv_str(out, "value", addresses[i].value);
+		out_end(out);
+	}
 	out_end(out);
 }
 
@@ -138,9 +130,44 @@ static struct str blocked_gateway(const struct gateway_view *gateway,
 	return why;
 }
 
+/* What the views call programmed is so only once the data plane agrees: all of it, and this part. */
+static void ask_live(struct conditions *conditions, const struct status_live *live,
+		     struct str blocked)
+{
+	const struct condition *programmed = conditions_get(conditions, "Programmed");
+	if (!live || !programmed || !programmed->status)
+		return;
+	if (!live->programmed || !str_empty(blocked))
+		conditions_set(conditions, "Programmed", false, "Pending",
+			       !str_empty(blocked)	 ? blocked :
+			       !str_empty(live->message) ? live->message :
+							   STR("Waiting for the data plane."));
+}
+
+struct conditions status_listener_conditions(const struct listener_view *listener,
+					     const struct status_live *live)
+{
+	struct conditions conditions = listener->conditions;
+	ask_live(&conditions, live, blocked_listener(listener, live));
+	return conditions;
+}
+
+struct conditions status_gateway_conditions(const struct gateway_view *gateway,
+					    const struct status_live *live)
+{
+	struct conditions conditions = gateway->conditions;
+	const struct condition *programmed = conditions_get(&conditions, "Programmed");
+	if (live && !str_empty(live->no_address) && programmed && programmed->status)
+		conditions_set(&conditions, "Programmed", false, "AddressNotAssigned",
+			       live->no_address);
+	ask_live(&conditions, live, blocked_gateway(gateway, live));
+	return conditions;
+}
+
 static void write_listener(const struct listener_view *listener, int64_t generation,
 			   const struct status_live *live, struct out *out)
 {
+	struct conditions conditions = status_listener_conditions(listener, live);
 	out_object(out);
 	out_kv_str(out, "name", listener->spec->name);
 	out_kv_int(out, "attachedRoutes", listener->attached_routes);
@@ -152,8 +179,7 @@ static void write_listener(const struct listener_view *listener, int64_t generat
 		out_end(out);
 	}
 	out_end(out);
-	write_conditions(&listener->conditions, generation, live, blocked_listener(listener, live),
-			 out);
+	write_conditions(&conditions, generation, out);
 	out_end(out);
 }
 
@@ -161,13 +187,10 @@ void status_gateway(const struct gateway_view *gateway, const struct status_live
 		    struct out *out)
 {
 	int64_t generation = gateway->object->meta.generation;
-	struct conditions conditions = gateway->conditions;
-	if (live && !str_empty(live->no_address) && conditions_get(&conditions, "Programmed")->status)
-		conditions_set(&conditions, "Programmed", false, "AddressNotAssigned",
-			       live->no_address);
+	struct conditions conditions = status_gateway_conditions(gateway, live);
 	out_object(out);
 	write_addresses(gateway, live, out);
-	write_conditions(&conditions, generation, live, blocked_gateway(gateway, live), out);
+	write_conditions(&conditions, generation, out);
 	out_kv_array(out, "listeners");
 	for (size_t i = 0; i < gateway->listener_count; i++)
 		write_listener(&gateway->listeners[i], generation, live, out);
@@ -200,8 +223,7 @@ void status_route(const struct route_view *route, struct str controller_name, st
 		out_object(out);
 		write_parent_ref(parent->ref, out);
 		out_kv_str(out, "controllerName", controller_name);
-		write_conditions(&parent->conditions, route->object->meta.generation, NULL, STR_NONE,
-				 out);
+		write_conditions(&parent->conditions, route->object->meta.generation, out);
 		out_end(out);
 	}
 	out_end(out);

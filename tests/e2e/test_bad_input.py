@@ -283,9 +283,11 @@ def test_port_that_is_taken(gate):
         eventually(lambda: gate.get(host="after.test").origin == "c")
         eventually(lambda: str(port) in complaints(gate))
         assert "PortUnavailable" in gate.ctl("findings")
+        assert "not Programmed (Pending: " in gate.ctl("status")
     eventually(lambda: gate.get(port=port).origin == "a", timeout=60,
                what="the listener once its port is free")
     assert "PortUnavailable" not in gate.ctl("findings")
+    assert "not Programmed" not in gate.ctl("status")
 
 
 def test_port_that_is_taken_at_the_start(cold_gate):

@@ -4,6 +4,7 @@ Nobody else looks at these Services here: the tests give them addresses as a loa
 and connect to the target ports as a node would."""
 import json
 import os
+import re
 import signal
 import time
 
@@ -13,7 +14,7 @@ import manifests as m
 import tidegate
 from proxy import Hold
 from test_events import event, events
-from test_status import condition, stored
+from test_status import condition, expect_told, stored
 from tidegate import eventually
 
 SELECTOR = {"app.kubernetes.io/name": "tidegate", "app.kubernetes.io/instance": "edge"}
@@ -138,6 +139,8 @@ def test_two_gateways_with_one_port(gate, server, origins):
     assert addresses(server, "one") == ["192.0.2.1"]
     assert stored(server, "gateway", "two")["status"]["addresses"] == [
         {"type": "Hostname", "value": "two.lb.test"}]
+    expect_told(gate, server, "gateway", "one")
+    assert re.search("default/one +- +192.0.2.1 ", gate.ctl("status"))
 
 
 def test_ports_stay(gate, second, server):

@@ -16,7 +16,7 @@ import tidegate
 from apiserver import KubeGate
 from test_addresses import expect_programmed, gateway_condition, leads
 from test_events import events
-from test_status import stored
+from test_status import expect_told, stored
 from tidegate import eventually
 
 POOL = ["127.53.0.%d" % i for i in (1, 2, 3)]
@@ -93,6 +93,8 @@ def test_one_port_two_gateways(gate, server, origins):
     names = [each["name"] for each in json.loads(server.kubectl(
         "get", "gatewayclass", "tidegate", "-o", "json"))["status"]["supportedFeatures"]]
     assert "GatewayStaticAddresses" in names
+    expect_told(gate, server, "gatewayclass", "tidegate")
+    expect_told(gate, server, "gateway", "one")
 
 
 def test_they_stay(gate, second, server):

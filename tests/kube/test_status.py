@@ -47,6 +47,21 @@ def accepted(server, name, ns="default"):
     return eventually(check)
 
 
+def bare(value):
+    """A status without what only the API server knows of it."""
+    if isinstance(value, list):
+        return [bare(each) for each in value]
+    if isinstance(value, dict):
+        return {key: bare(each) for key, each in value.items() if key != "lastTransitionTime"}
+    return value
+
+
+def expect_told(gate, server, kind, name):
+    """tidectl says what is written."""
+    told, = json.loads(gate.ctl("get", kind, name, "-o", "json"))
+    assert told["status"] == bare(stored(server, kind, name)["status"])
+
+
 def programmed(server, name="gw", ns="default", status=None):
     """Our Programmed condition of a Gateway, once it is that of its last change, and has this
     status. A HAProxy that takes long to start makes it "False" on the way."""
@@ -78,6 +93,8 @@ def test_life(gate, server):
                                               {"type": "Hostname", "value": "gate.example.com"}]
     assert gateway["status"]["listeners"][0]["supportedKinds"] == [
         {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute"}]
+    for kind, name in (("gatewayclass", "tidegate"), ("gateway", "gw"), ("httproute", "life")):
+        expect_told(gate, server, kind, name)
     # It breaks: one condition turns, the other keeps its time
     time.sleep(1.1)
     server.apply(m.route("life", [m.rule("missing")]))
@@ -231,6 +248,7 @@ def test_port_that_somebody_has(gate, server):
         assert programmed(server, "two")["status"] == "True"
         assert gate.metrics()["tidegate_frontends_blocked"] == 1
         assert "PortUnavailable" in gate.ctl("findings")
+        expect_told(gate, server, "gateway", "two")
         eventually(lambda: "PortUnavailable" in server.kubectl(
             "get", "events", "-n", "default", "-o", "jsonpath={.items[*].reason}"))
     eventually(lambda: listener("taken", "True"), timeout=10)

@@ -62,6 +62,11 @@ static void class_status(void **state)
 	out_init(&out, &sb, OUT_JSON);
 	status_class(&world->gateways->classes[0], STR("v2.0.0"), false, &out);
 	assert_mentions(sb_str(&sb), "\"reason\":\"UnsupportedVersion\"");
+	sb_reset(&sb);
+	out_init(&out, &sb, OUT_JSON);
+	status_class(&world->gateways->classes[0], STR("v1.1.0"), false, &out);
+	assert_mentions(sb_str(&sb), "\"reason\":\"SupportedVersion\"");
+	assert_null(strstr(sb_str(&sb).p, "supportedFeatures"));
 	sb_fini(&sb);
 }
 
