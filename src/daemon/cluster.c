@@ -317,11 +317,30 @@ static bool reads_whole(const struct cluster *cluster)
 	       kube_source_has_all(source, KIND_GATEWAYCLASS);
 }
 
+/* One whose class is not there may be ours again in a moment. */
+static bool is_others(const struct cluster *cluster, const struct object *gateway)
+{
+	const struct object *class = store_get(cluster->app->store, KIND_GATEWAYCLASS, STR_NONE,
+					       gateway->gateway.class_name);
+	return class && !str_is(class->gateway_class.controller_name,
+				cluster->app->options.controller_name);
+}
+
 /* The view is the last pass's, which may have been before the source had all that it has now. */
-static bool on_may_delete(void *user)
+static bool on_may_delete(void *user, struct str service)
 {
 	const struct cluster *cluster = user;
-	return cluster->whole && reads_whole(cluster);
+	if (!cluster->whole || !reads_whole(cluster))
+		return false;
+	size_t count, at = 0;
+	const struct object *const *gateways =
+		store_list(cluster->app->store, KIND_GATEWAY, &count);
+	struct arena *arena = arena_new();
+	while (at < count && !str_eq(gateway_service_name(arena, gateways[at]->meta.ns,
+							  gateways[at]->meta.name), service))
+		at++;
+	arena_free(arena);
+	return at == count || is_others(cluster, gateways[at]);
 }
 
 static void on_owner(void *user)

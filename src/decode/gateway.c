@@ -2,9 +2,7 @@
 /* GatewayClass, Gateway, ReferenceGrant. */
 #include "decode/kinds.h"
 
-enum { MAX_INFRA_LABELS = 8, MAX_INFRA_ANNOTATIONS = 16, MAX_TLS_OPTIONS = 16 };
-
-static const struct text_rule rule_long_value = { 0, 4096, NULL, NULL };
+enum { MAX_INFRA_LABELS = 8, MAX_INFRA_ANNOTATIONS = 16, MAX_TLS_OPTIONS = 16, MAX_DESCRIPTION = 64 };
 
 /* ---- GatewayClass ---- */
 
@@ -24,6 +22,16 @@ static void read_parameters(const struct node *owner, bool has_namespace, struct
 				  owner->decoder->meta->ns;
 }
 
+/* For people, over several lines, too; the API counts characters. */
+static bool is_description(struct str s)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < s.n; i++)
+		count += ((unsigned char)s.p[i] & 0xc0) != 0x80;
+	return count <= MAX_DESCRIPTION;
+}
+
 void decode_gateway_class(const struct node *root, struct object *object)
 {
 	static const char *const fields[] = { "controllerName", "description", "parametersRef",
@@ -32,7 +40,9 @@ void decode_gateway_class(const struct node *root, struct object *object)
 		1, MAX_NAME_BYTES, is_domain_path,
 		"a name with a domain and a path such as \"" CONTROLLER_NAME "\""
 	};
-	static const struct text_rule description_rule = { 0, 64, NULL, NULL };
+	static const struct text_rule description_rule = {
+		0, SIZE_MAX, is_description, "a text of at most 64 characters"
+	};
 	struct gateway_class *class = &object->gateway_class;
 	struct node spec = read_object(root, "spec", true, fields);
 
@@ -180,7 +190,7 @@ static void read_tls(const struct node *node, struct listener *listener)
 		read_enum(&tls, "mode", modes, 0) == 0 ? TLS_TERMINATE : TLS_PASSTHROUGH;
 	listener->certificate_refs = read_items(&tls, "certificateRefs", &certificate_ref,
 						&listener->certificate_ref_count);
-	read_pairs(&tls, "options", MAX_TLS_OPTIONS, NULL, &rule_long_value, &option_count);
+	read_pairs(&tls, "options", MAX_TLS_OPTIONS, NULL, NULL, &option_count);
 	if (option_count > 0) {
 		struct node options = node_field(&tls, "options");
 
@@ -369,7 +379,7 @@ static void read_infrastructure(const struct node *spec, struct gateway *gateway
 					   is_label_key, &label_rule, &gateway->infra_label_count);
 	gateway->infra_annotations =
 		read_pairs(&infrastructure, "annotations", MAX_INFRA_ANNOTATIONS, is_label_key,
-			   &rule_long_value, &gateway->infra_annotation_count);
+			   NULL, &gateway->infra_annotation_count);
 	read_parameters(&infrastructure, false, &gateway->parameters);
 }
 

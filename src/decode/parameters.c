@@ -4,8 +4,6 @@
 
 enum { MAX_IP_FAMILIES = 2, MAX_PREFIX_BYTES = 64 };
 
-static const struct text_rule rule_annotation = { 0, 4096, NULL, NULL };
-
 /* One of the names; empty when it is not said. */
 static struct str read_choice(const struct node *service, const char *key,
 			      const char *const *names)
@@ -66,8 +64,7 @@ static void read_texts(const struct node *service, struct service_parameters *pa
 	parameters->labels = read_pairs(service, "labels", MAX_SERVICE_LABELS, is_label_key,
 					&label_rule, &parameters->label_count);
 	parameters->annotations = read_pairs(service, "annotations", MAX_SERVICE_LABELS,
-					     is_label_key, &rule_annotation,
-					     &parameters->annotation_count);
+					     is_label_key, NULL, &parameters->annotation_count);
 }
 
 static void read_service(const struct node *service, struct service_parameters *parameters)

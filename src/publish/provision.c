@@ -45,6 +45,7 @@ struct provision {
 	const struct service_settings *settings;
 	struct provision_ops ops;
 	bool enabled, listed;
+	bool overtaken; /* the list that is under way, by the end of a Service that may be in it */
 	bool dirty; /* the walk starts over */
 	size_t at;  /* the walk's next Gateway */
 	double later_s; /* the earliest that is to be tried again; 0: none */
@@ -145,8 +146,10 @@ void provision_seen(struct provision *provision, struct json_object *json)
 
 void provision_gone(struct provision *provision, struct str ns, struct str name)
 {
-	if (!provision->enabled || !str_eq(ns, provision->settings->ns) ||
-	    !map_get(provision->known, name))
+	if (!provision->enabled || !str_eq(ns, provision->settings->ns))
+		return;
+	provision->overtaken = true;
+	if (!map_get(provision->known, name))
 		return;
 	forget(provision, name);
 	free(map_del(provision->histories, name));
@@ -275,7 +278,7 @@ static void end_good(struct provision *provision, struct json_object *json)
 	set_trouble(provision, provision->refused, STR(""));
 	provision->attempt = 0;
 	if (provision->step == STEP_LIST) {
-		provision->listed = true;
+		provision->listed = !provision->overtaken;
 		provision->dirty = true;
 		return;
 	}
@@ -401,6 +404,7 @@ static void start_list(struct provision *provision)
 {
 	struct sb path, labels;
 	forget_all(provision);
+	provision->overtaken = false;
 	begin(provision, STEP_LIST, STR_NONE, &path);
 	sb_init(&labels, 1024);
 	sb_addf(&labels, LABEL_MANAGED_BY "=" MANAGED_BY "," LABEL_CONTROLLER "=" STR_FMT,
@@ -474,12 +478,11 @@ static bool consider(struct provision *provision, const struct gateway_view *gat
 /* The first Service whose Gateway is gone. */
 static bool delete_one(struct provision *provision, const struct gateways_view *view)
 {
-	if (!provision->ops.may_delete(provision->ops.user))
-		return false;
 	for (struct map_entry *e = map_first(provision->known); e; e = map_next(e)) {
 		const struct known *known = map_value(e);
 		if (gateways_use_service(view, view->service_ns, map_key(e)) ||
-		    is_going(known->json) || is_early(provision, map_key(e)))
+		    is_going(known->json) || is_early(provision, map_key(e)) ||
+		    !provision->ops.may_delete(provision->ops.user, map_key(e)))
 			continue;
 		start_delete(provision, map_key(e), known->json);
 		return true;

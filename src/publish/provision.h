@@ -19,9 +19,9 @@ struct provision_ops {
 	void *user;
 	/* The Gateways as they are; NULL: not known now, provision_mark() follows. */
 	const struct gateways_view *(*gateways)(void *user);
-	/* Whether a Gateway that is not in the view is not there at all. When that becomes so,
-	 * provision_mark() follows. */
-	bool (*may_delete)(void *user);
+	/* Whether the Gateway of that Service, which is not in the view, is not there at all or is
+	 * another controller's. When that becomes so, provision_mark() follows. */
+	bool (*may_delete)(void *user, struct str service);
 };
 
 /* Everything is borrowed. */

@@ -602,7 +602,8 @@ bool kube_source_has_all(const struct kube_source *source, enum kind kind)
 	for (struct map_entry *e = map_first(source->units); e; e = map_next(e)) {
 		const struct unit *unit = map_value(e);
 		if (unit->kind->kind == kind &&
-		    kube_watch_state(unit->watch) != KUBE_WATCH_SYNCED)
+		    (kube_watch_state(unit->watch) != KUBE_WATCH_SYNCED ||
+		     kube_objects_lost(unit->objects)))
 			return false;
 	}
 	return true;

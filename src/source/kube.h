@@ -59,14 +59,16 @@ void kube_source_redeliver(struct kube_source *source, enum kind kind, struct st
 			   struct str name);
 
 /* The whole set of Secrets and ConfigMaps to follow; others are removed. Until new ones have
- * been read (for at most 3 s) the state says `waiting`. */
+ * been read (or none came for 3 s) the state says `waiting`. */
 void kube_source_follow(struct kube_source *source, const struct need *needs, size_t count);
 
-/* A whole list of the kind is in force, in every namespace that is read. */
+/* A whole list of the kind is in force, in every namespace that is read: no object is missing of
+ * which every version that was seen was refused. */
 bool kube_source_has_all(const struct kube_source *source, enum kind kind);
 
-/* Why what it has must not take the place of a last-good plan; "" when it may. */
-void kube_source_doubt(const struct kube_source *source, char *ret_why, size_t size);
+/* Why what it has must not be the first plan; "" when it may. last_good: one is served meanwhile. */
+void kube_source_doubt(const struct kube_source *source, bool last_good, char *ret_why,
+		       size_t size);
 
 void kube_source_state(const struct kube_source *source, struct source_state *ret_state);
 void kube_source_findings(const struct kube_source *source, struct findings *findings);

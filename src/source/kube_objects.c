@@ -28,6 +28,7 @@ struct kube_objects {
 	struct source_sink sink;
 	bool keeps_addresses;
 	struct map *entries; /* "namespace/name" -> struct entry */
+	size_t delivered;    /* of them */
 	unsigned round;
 };
 
@@ -139,6 +140,7 @@ static bool deliver(struct kube_objects *objects, struct entry *entry, struct js
 		arena_free(arena);
 	if (result != DECODE_OK)
 		return had_notes || entry->notes;
+	objects->delivered += !entry->delivered;
 	entry->delivered = true;
 	objects->sink.put(objects->sink.user, out.object);
 	return true;
@@ -186,6 +188,7 @@ static bool drop(struct kube_objects *objects, struct str key)
 	if (entry && entry->delivered) {
 		struct str name = sb_str(&copy);
 		struct str ns = str_cut(&name, '/');
+		objects->delivered--;
 		objects->sink.remove(objects->sink.user, objects->kind, ns, name);
 	}
 	if (entry)
@@ -236,6 +239,11 @@ bool kube_objects_clear(struct kube_objects *objects)
 size_t kube_objects_count(const struct kube_objects *objects)
 {
 	return map_count(objects->entries);
+}
+
+size_t kube_objects_lost(const struct kube_objects *objects)
+{
+	return map_count(objects->entries) - objects->delivered;
 }
 
 const struct findings *kube_objects_refusal(const struct kube_objects *objects, struct str ns,

@@ -32,6 +32,8 @@ bool kube_objects_list_ends(struct kube_objects *objects);
 bool kube_objects_clear(struct kube_objects *objects);
 
 size_t kube_objects_count(const struct kube_objects *objects);
+/* Those of which no version could be delivered. */
+size_t kube_objects_lost(const struct kube_objects *objects);
 void kube_objects_findings(const struct kube_objects *objects, struct findings *findings);
 
 /* What is wrong with the last version of an object, and that version's generation; borrowed until

@@ -478,6 +478,8 @@ static void gateway_spec(void **state)
 		{ "'gatewayClassName':'c','infrastructure':{'labels':{'1':'','2':'','3':'','4':'','5':'',"
 		  "'6':'','7':'','8':'','9':''}}",
 		  "spec.infrastructure.labels", TOO_MANY },
+		{ "'gatewayClassName':'c','infrastructure':{'annotations':{'a':'two\\nlines'}}", NULL,
+		  NULL },
 		{ "'gatewayClassName':'c','infrastructure':{'annotations':{'a b':'c'}}",
 		  "spec.infrastructure.annotations[a b]", INVALID },
 		{ "'gatewayClassName':'c','infrastructure':{'parametersRef':{'group':'','name':'n'}}",
@@ -500,7 +502,13 @@ static void gateway_classes(void **state)
 		{ "'controllerName':'example'", "spec.controllerName", INVALID },
 		{ "'controllerName':'example.com/x','description':'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 		  "aaaaaaaaaaaaaaaaaaaaaaaaaa'",
-		  "spec.description", TOO_LONG },
+		  "spec.description", INVALID },
+		{ "'controllerName':'example.com/x','description':'two\\nlines\\n'", NULL, NULL },
+		{ "'controllerName':'example.com/x','description':'"
+		  "\u0436\u0436\u0436\u0436\u0436\u0436\u0436\u0436\u0436\u0436\u0436\u0436\u0436\u0436"
+		  "\u0436\u0436\u0436\u0436\u0436\u0436\u0436\u0436\u0436\u0436\u0436\u0436\u0436\u0436"
+		  "\u0436\u0436\u0436\u0436\u0436\u0436\u0436\u0436\u0436\u0436\u0436\u0436\u0436\u0436'",
+		  NULL, NULL },
 		{ "'controllerName':'example.com/x','parametersRef':{'group':'','kind':'C'}",
 		  "spec.parametersRef.name", REQUIRED },
 		{ "'controllerName':'" CONTROLLER_NAME "','parametersRef':{'group':'','kind':'C','name':"

@@ -554,6 +554,70 @@ def own_class(server, request):
     server.kubectl("delete", "gatewayparameters", "--all", "-n", "default")
 
 
+def test_class_that_is_made_again(gate, server, ns):
+    """Its Gateways keep their Services, and so their addresses; until they are another's."""
+    gate.options += ["--lease-namespace", ns]
+
+    def uid():
+        return server.kubectl("get", "service", "default--keeps", "-n", ns, "--ignore-not-found",
+                              "-o", "jsonpath={.metadata.uid}")
+    keeps = m.gateway("keeps", m.listener("http", 80))
+    keeps["spec"]["gatewayClassName"] = "again"
+    start(gate, server, m.gateway_class("again"), keeps, m.gateway("goes", m.listener("http", 80)))
+    service(server, "default--goes", ns)
+    before = service(server, "default--keeps", ns)["metadata"]["uid"]
+    server.kubectl("delete", "gatewayclass", "again")
+    server.delete("gateway", "goes")
+    eventually(lambda: not server.kubectl("get", "service", "default--goes", "-n", ns,
+                                          "--ignore-not-found"))
+    time.sleep(1)
+    assert uid() == before
+    server.apply(m.gateway_class("again"))
+    expect_programmed(server, "keeps", "False", "AddressNotAssigned")
+    assert uid() == before
+    server.kubectl("delete", "gatewayclass", "again")
+    server.apply(m.gateway_class("again", "example.com/another"))
+    eventually(lambda: not uid())
+    server.kubectl("delete", "gatewayclass", "again")
+
+
+def test_gateway_that_is_refused(gate, server, ns):
+    """After a restart no version of it is known that is good: it is there all the same."""
+    gate.options += ["--lease-namespace", ns]
+    odd = {"addresses": [{"type": "NamedAddress", "value": "two\nlines"}]}
+    start(gate, server, m.gateway("odd", m.listener("http", 80)),
+          m.gateway("goes", m.listener("http", 80)))
+    before = service(server, "default--odd", ns)
+    gate.stop()
+    server.apply(m.gateway("odd", m.listener("http", 80), **odd))
+    gate.start()
+    leads(gate)
+    gate.expect_finding("Gateway", "FieldValueInvalid")
+    server.delete("gateway", "goes")
+    time.sleep(2)
+    assert service(server, "default--odd", ns)["metadata"]["uid"] == before["metadata"]["uid"]
+    server.delete("gateway", "odd")
+    eventually(lambda: not server.kubectl("get", "services", "-n", ns, "-l", OURS, "-o", "name"))
+
+
+def test_removed_while_they_are_listed(proxy, gate, server, ns):
+    """The list still has what the watch has told the end of: it is made all the same."""
+    gate.options += ["--lease-namespace", ns]
+    start(gate, server, m.gateway("ghost", m.listener("http", 80)))
+    before = service(server, "default--ghost", ns)["metadata"]["uid"]
+    gate.stop()
+    listed = proxy.after = Hold(lambda request: request.method == "GET" and
+                                request.path.endswith("/services") and
+                                "labelSelector" in request.query and "watch" not in request.query)
+    gate.kubeconfig = proxy.kubeconfig
+    gate.start()
+    listed.expect()
+    server.delete("service", "default--ghost", ns)
+    time.sleep(1)
+    listed.go_on()
+    eventually(lambda: service(server, "default--ghost", ns)["metadata"]["uid"] != before)
+
+
 def test_infrastructure(gate, server):
     """Labels and annotations of the Gateway are those of its Service, and go again."""
     def gateway(**infrastructure):
