@@ -340,13 +340,14 @@ static void take_over(struct app *app)
 static bool keep_holding(struct app *app)
 {
 	char why[sizeof(app->holding) - 40];
-	if (!app->engine_started || app->accept_all)
+	if (app->accept_all)
 		return false;
-	sources_doubt(&app->sources, why, sizeof(why));
+	sources_doubt(&app->sources, app->engine_started, why, sizeof(why));
 	if (!*why)
 		return false;
 	char text[sizeof(app->holding)];
-	snprintf(text, sizeof(text), "the last-good plan is served: %s", why);
+	snprintf(text, sizeof(text), "%s%s",
+		 app->engine_started ? "the last-good plan is served: " : "", why);
 	if (strcmp(text, app->holding) != 0)
 		log_warning("%s", text);
 	memcpy(app->holding, text, sizeof(text));

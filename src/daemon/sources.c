@@ -60,12 +60,12 @@ void sources_state(const struct sources *sources, struct source_state *ret_state
 		files_source_state(sources->files, ret_state);
 }
 
-void sources_doubt(const struct sources *sources, char *ret_why, size_t size)
+void sources_doubt(const struct sources *sources, bool last_good, char *ret_why, size_t size)
 {
 	ret_why[0] = '\0';
 	if (sources->kube)
-		kube_source_doubt(sources->kube, ret_why, size);
-	else if (sources->files)
+		kube_source_doubt(sources->kube, last_good, ret_why, size);
+	else if (sources->files && last_good)
 		files_source_doubt(sources->files, ret_why, size);
 }
 

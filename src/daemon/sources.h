@@ -31,6 +31,7 @@ void sources_redeliver(struct sources *sources, enum kind kind, struct str ns, s
 void sources_follow(struct sources *sources, const struct need *needs, size_t count);
 
 void sources_state(const struct sources *sources, struct source_state *ret_state);
-/* Why what the source has must not take the place of a last-good plan; "" when it may. */
-void sources_doubt(const struct sources *sources, char *ret_why, size_t size);
+/* Why what the source has must not be the first plan; "" when it may. last_good: one is served
+ * meanwhile. */
+void sources_doubt(const struct sources *sources, bool last_good, char *ret_why, size_t size);
 void sources_findings(const struct sources *sources, struct findings *findings);

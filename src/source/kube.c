@@ -21,7 +21,7 @@ enum {
 	QUIET_MS = 2,	  /* since the last change */
 	PATIENCE_MS = 50, /* since the first one */
 	MAX_FURTHER = 2,
-	WAIT_MS = 3000,	  /* for an object that another refers to */
+	WAIT_MS = 3000,	  /* for an object that another refers to, since the last one came */
 	GET_LIMIT_S = 30,
 	GET_PAUSE_MS = 1000,
 	NAME_BYTES = 512,
@@ -67,7 +67,7 @@ struct unit {
 	struct kube_objects *objects;
 	struct str ns, name; /* empty: all; they point into `text` */
 	struct str labels;   /* the source's; empty: all */
-	int64_t due_ms;	     /* until when others wait for it */
+	bool awaited;	     /* by others: it has not spoken yet */
 	bool wanted;	     /* during kube_source_follow() */
 	char text[];
 };
@@ -106,6 +106,7 @@ struct kube_source {
 	TAILQ_HEAD(refetch_list, refetch) refetches;
 	ev_timer settle, wait;
 	int64_t first_change_ms; /* 0: nothing to settle */
+	int64_t wait_until_ms;	 /* for those of `followed` that are awaited */
 	bool complete;
 	char name[NAME_BYTES];
 };
@@ -190,8 +191,10 @@ static void on_state(void *user)
 	struct unit *unit = user;
 	struct kube_source *source = unit->source;
 	source->complete = source->complete || all_have_spoken(source);
-	if (has_spoken(unit))
-		unit->due_ms = 0;
+	if (unit->awaited && has_spoken(unit)) {
+		unit->awaited = false;
+		source->wait_until_ms = clock_ms() + WAIT_MS;
+	}
 	touch(source);
 }
 
@@ -326,6 +329,12 @@ static struct unit *find_followed(const struct kube_source *source, const struct
 	return unit;
 }
 
+static void wait_for(struct kube_source *source, int64_t ms)
+{
+	ev_timer_set(&source->wait, (double)ms / 1000.0, 0);
+	ev_timer_start(source->loop, &source->wait);
+}
+
 static void want(struct kube_source *source, const struct kube_kind *kind, const struct need *need)
 {
 	struct unit *unit = find_followed(source, kind, need);
@@ -334,35 +343,51 @@ static void want(struct kube_source *source, const struct kube_kind *kind, const
 		return;
 	}
 	unit = unit_new(source, kind, need->ns, need->name);
-	unit->wanted = true;
-	unit->due_ms = clock_ms() + WAIT_MS;
+	unit->wanted = unit->awaited = true;
 	map_put(source->followed, str_of(unit->text), unit);
 	unit_watch(unit);
-	if (!ev_is_active(&source->wait)) {
-		ev_timer_set(&source->wait, WAIT_MS / 1000.0, WAIT_MS / 1000.0);
-		ev_timer_start(source->loop, &source->wait);
-	}
+	source->wait_until_ms = clock_ms() + WAIT_MS;
+	if (!ev_is_active(&source->wait))
+		wait_for(source, WAIT_MS);
 }
 
 static bool is_waiting(const struct kube_source *source)
 {
-	int64_t now = clock_ms();
-	for (struct map_entry *e = map_first(source->followed); e; e = map_next(e)) {
-		const struct unit *unit = map_value(e);
-		if (unit->due_ms > now)
-			return true;
-	}
-	return false;
+	bool found = false;
+	for (struct map_entry *e = map_first(source->followed); e && !found; e = map_next(e))
+		found = ((const struct unit *)map_value(e))->awaited;
+	return found;
 }
 
-/* Whoever waits has waited long enough. */
+/* Whoever waits has waited long enough, unless others have come meanwhile: many take their time. */
 static void on_wait(struct ev_loop *loop, ev_timer *timer, int events)
 {
-	(void)events;
 	struct kube_source *source = timer->data;
-	if (!is_waiting(source))
-		ev_timer_stop(loop, timer);
+	int64_t left_ms = source->wait_until_ms - clock_ms();
+	(void)loop;
+	(void)events;
+	if (is_waiting(source) && left_ms > 0) {
+		wait_for(source, left_ms);
+		return;
+	}
+	for (struct map_entry *e = map_first(source->followed); e; e = map_next(e))
+		((struct unit *)map_value(e))->awaited = false;
 	touch(source);
+}
+
+/* Why none of them can be read, which is nobody's fault who refers to one; "": some can, or it is
+ * not known yet. */
+static const char *followed_fail(const struct kube_source *source)
+{
+	const char *why = "";
+	for (struct map_entry *e = map_first(source->followed); e; e = map_next(e)) {
+		const struct unit *unit = map_value(e);
+		if (has_spoken(unit))
+			return "";
+		if (kube_watch_state(unit->watch) == KUBE_WATCH_FAILING)
+			why = kube_watch_text(unit->watch);
+	}
+	return why;
 }
 
 static void release(struct kube_source *source, struct unit *unit)
@@ -610,14 +635,14 @@ bool kube_source_has_all(const struct kube_source *source, enum kind kind)
 }
 
 /* The first kind that routing needs and that may not be read, or that cannot be read now. */
-void kube_source_doubt(const struct kube_source *source, char *ret_why, size_t size)
+void kube_source_doubt(const struct kube_source *source, bool last_good, char *ret_why, size_t size)
 {
-	ret_why[0] = '\0';
+	snprintf(ret_why, size, "%s", followed_fail(source));
 	for (struct map_entry *e = map_first(source->units); e && !*ret_why; e = map_next(e)) {
 		const struct unit *unit = map_value(e);
 		enum kube_watch_state state = kube_watch_state(unit->watch);
-		if (state == KUBE_WATCH_FAILING ||
-		    (state == KUBE_WATCH_FORBIDDEN && unit->kind->essential))
+		if (last_good && (state == KUBE_WATCH_FAILING ||
+				  (state == KUBE_WATCH_FORBIDDEN && unit->kind->essential)))
 			snprintf(ret_why, size, "%s", kube_watch_text(unit->watch));
 	}
 }

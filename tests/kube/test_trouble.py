@@ -251,6 +251,72 @@ def test_one_of_two_connections_hangs(server, gate, relay):
     server.delete("secret", "late")
 
 
+# ---- Secrets ----
+
+def secrets_fail(request):
+    return (500,) if "/secrets" in request.path else None
+
+
+def https(gate, name, *certs):
+    return gateway(gate, m.listener("https", gate.port, certs=list(certs))), m.route(
+        name, [m.rule("a")])
+
+
+def serves_https(gate, host):
+    return gate.get("/", host=host, sni=host).origin == "a"
+
+
+def test_no_secret_can_be_read(server, gate, proxy):
+    """A replica without any certificate does not get Ready, and one that restarts keeps its own."""
+    server.apply(m.tls_secret("kms", "kms.test"), *https(gate, "kms", "kms"))
+    gate.kubeconfig = proxy.kubeconfig
+    proxy.before = secrets_fail
+    gate.start(ready=False)
+    eventually(lambda: "the proxy says 500" in gate.control("/readyz").body.decode())
+    time.sleep(4)
+    assert gate.control("/readyz").status == 503
+    proxy.before = lambda request: None
+    gate.wait_ready()
+    assert serves_https(gate, "kms.test")
+    gate.process.kill()
+    gate.process.wait()
+    proxy.before = secrets_fail
+    gate.start(ready=False)
+    eventually(lambda: "the last-good plan is served: the proxy" in gate.ctl("status"))
+    assert serves_https(gate, "kms.test")
+    assert gate.metrics()["tidegate_holding_last_good"] == 1
+    os.kill(gate.process.pid, signal.SIGHUP)  # what there is
+    eventually(lambda: gate.metrics()["tidegate_holding_last_good"] == 0)
+    proxy.before = lambda request: None
+    eventually(lambda: serves_https(gate, "kms.test"), timeout=40)
+    server.delete("secret", "kms")
+
+
+def test_one_secret_cannot_be_read(server, gate, proxy):
+    """That is no reason to wait for longer than a moment."""
+    server.apply(m.tls_secret("good", "good.test"), m.tls_secret("bad", "bad.test"),
+                 *https(gate, "good", "good", "bad"))
+    gate.kubeconfig = proxy.kubeconfig
+    proxy.before = lambda request: (500,) if "name%3Dbad" in request.query else None
+    gate.start()
+    assert serves_https(gate, "good.test")
+    gate.expect_finding("Secret", "NotReadable")
+    for name in ("good", "bad"):
+        server.delete("secret", name)
+
+
+def test_many_secrets(server, gate, ns):
+    """Requests are limited to 50 a second: a replica is Ready when the last one is there."""
+    names = ["many-%d" % i for i in range(480)]
+    pem = m.make_certificate("many.test")
+    server.apply(*[m.tls_secret(name, ns=ns, pem=pem) for name in names])
+    server.apply(gateway(gate, *[
+        m.listener("https-%d" % i, gate.port, hostname="h%d.many.test" % i, certs=names[i::8])
+        for i in range(8)], ns=ns))
+    gate.start()
+    assert gate.metrics()['tidegate_objects{kind="Secret"}'] == len(names)
+
+
 # ---- rights ----
 
 def test_forbidden_kind(server, gate):

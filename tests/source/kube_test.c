@@ -85,7 +85,7 @@ static void test_failing_kind(void **state)
 		if (says.complete != rows[i].complete)
 			fail_msg("%s fails: complete %d", rows[i].failing, says.complete);
 		assert_non_null(strstr(says.stale, "broken"));
-		kube_source_doubt(source, why, sizeof(why));
+		kube_source_doubt(source, true, why, sizeof(why));
 		assert_string_equal(why, "broken");
 		kube_source_free(source);
 	}
