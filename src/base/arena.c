@@ -225,6 +225,15 @@ struct str arena_join(struct arena *arena, struct str a, char between, struct st
 	return (struct str){ copy, n };
 }
 
+struct str arena_lower(struct arena *arena, struct str s)
+{
+	char *copy = alloc_text(arena, s.n + 1);
+	for (size_t i = 0; i < s.n; i++)
+		copy[i] = s.p[i] >= 'A' && s.p[i] <= 'Z' ? (char)(s.p[i] - 'A' + 'a') : s.p[i];
+	copy[s.n] = '\0';
+	return (struct str){ copy, s.n };
+}
+
 struct str arena_strf(struct arena *arena, const char *fmt, ...)
 {
 	va_list ap, again;

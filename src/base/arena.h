@@ -35,6 +35,7 @@ void *arena_grow(struct arena *arena, void *array, size_t count, size_t *capacit
 struct str arena_str(struct arena *arena, struct str s);
 struct str arena_strf(struct arena *arena, const char *fmt, ...) printf_like(2, 3);
 struct str arena_join(struct arena *arena, struct str a, char between, struct str b);
+struct str arena_lower(struct arena *arena, struct str s); /* ASCII letters only */
 
 /* Bytes taken from the system so far. */
 size_t arena_bytes(const struct arena *arena);

@@ -40,7 +40,7 @@ static void read_host(const struct node *node, struct backend_address *address)
 
 	if (host.n == 0 || canonical_ip(node->decoder->arena, host, &is_ipv6, &address->host))
 		return;
-	address->host = lower_case(node->decoder->arena, host);
+	address->host = arena_lower(node->decoder->arena, host);
 	address->is_name = true;
 	if (is_numeric_tail(host))
 		node_error(&field, REASON_INVALID, "is neither an IP address nor a DNS name");

@@ -164,7 +164,7 @@ static void add_name(struct arena *arena, struct certificate_info *info, const A
 
 	if (info->name_count == MAX_NAMES || name.n == 0 || name.n > MAX_HOSTNAME_BYTES)
 		return;
-	name = lower_case(arena, name);
+	name = arena_lower(arena, name);
 	if (is_hostname(name) || is_ip(name))
 		info->names[info->name_count++] = name;
 }

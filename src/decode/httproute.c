@@ -187,7 +187,7 @@ static bool read_value_match(const struct node *list, size_t index, size_t max_v
 		node_error(&item, REASON_DUPLICATE, "an earlier item has the same name");
 	if (!is_header)
 		return true;
-	match->name = lower_case(list->decoder->arena, match->name);
+	match->name = arena_lower(list->decoder->arena, match->name);
 	if (match->type == MATCH_EXACT && str_trim(match->value).n != match->value.n)
 		node_warning(&item, REASON_INVALID,
 			     "never matches: header values have no white space around them");

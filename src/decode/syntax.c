@@ -404,12 +404,3 @@ bool parse_base64(struct arena *arena, struct str s, struct str *ret_bytes)
 	*ret_bytes = (struct str){ bytes, n };
 	return true;
 }
-
-struct str lower_case(struct arena *arena, struct str s)
-{
-	char *copy = arena_alloc(arena, s.n + 1);
-
-	for (size_t i = 0; i < s.n; i++)
-		copy[i] = is_upper(s.p[i]) ? (char)(s.p[i] - 'A' + 'a') : s.p[i];
-	return (struct str){ copy, s.n };
-}

@@ -37,6 +37,3 @@ int64_t utc_seconds(int64_t year, int month, int day, int64_t second_of_day);
 
 /* Standard base64 with padding; line breaks are skipped. */
 bool parse_base64(struct arena *arena, struct str s, struct str *ret_bytes);
-
-/* A lower-case copy (ASCII). */
-struct str lower_case(struct arena *arena, struct str s);

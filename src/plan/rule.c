@@ -2,7 +2,6 @@
 #include "plan/rule.h"
 
 #include <assert.h>
-#include <ctype.h>
 
 #include "plan/split.h"
 
@@ -11,14 +10,6 @@
 #define TIMEOUT_DISABLED_MS INT64_C(86400000)
 
 /* ---- header filters ---- */
-
-static struct str lower(struct arena *arena, struct str s)
-{
-	char *copy = arena_alloc(arena, s.n + 1);
-	for (size_t i = 0; i < s.n; i++)
-		copy[i] = (char)tolower((unsigned char)s.p[i]);
-	return (struct str){ copy, s.n };
-}
 
 static struct header_op *op_find(struct header_ops *ops, bool response, struct str name)
 {
@@ -39,7 +30,7 @@ static void op_append(struct header_ops *ops, const struct header_op *op)
 /* One op that does what `op` does after what is already there for that name. */
 static void op_compose(struct header_ops *ops, struct header_op op)
 {
-	op.name = lower(ops->arena, op.name);
+	op.name = arena_lower(ops->arena, op.name);
 	struct header_op *before = op_find(ops, op.response, op.name);
 	if (!before) {
 		op_append(ops, &op);

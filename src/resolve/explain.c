@@ -95,14 +95,6 @@ static const struct listener_view *find_listener(const struct frontend_view *fro
 	return best;
 }
 
-static struct str lower(struct arena *arena, struct str s)
-{
-	char *p = arena_alloc(arena, s.n + 1);
-	for (size_t i = 0; i < s.n; i++)
-		p[i] = s.p[i] >= 'A' && s.p[i] <= 'Z' ? (char)(s.p[i] + 32) : s.p[i];
-	return (struct str){ p, s.n };
-}
-
 /* ---- candidates ---- */
 
 /* The attachment of a route to the listener; several parentRefs may name it, all alike. */
@@ -455,7 +447,7 @@ static struct str redirect_location(const struct explain_result *result,
 	if (str_empty(scheme))
 		scheme = request->https ? STR("https") : STR("http");
 	if (str_empty(host))
-		host = lower(arena, request->host);
+		host = arena_lower(arena, request->host);
 	struct str path = modified_path(result, filter);
 	return arena_strf(arena, STR_FMT "://" STR_FMT STR_FMT STR_FMT "%s" STR_FMT,
 			  STR_ARG(scheme), STR_ARG(host),
@@ -615,8 +607,8 @@ struct explain_result *explain(const struct explain_world *world,
 {
 	struct arena *arena = arena_new();
 	struct explain_result *result = arena_alloc(arena, sizeof(*result));
-	struct str host = lower(arena, request->host);
-	struct str sni = str_empty(request->sni) ? host : lower(arena, request->sni);
+	struct str host = arena_lower(arena, request->host);
+	struct str sni = str_empty(request->sni) ? host : arena_lower(arena, request->sni);
 	result->arena = arena;
 	result->request = request;
 	result->frontend = find_frontend(world->gateways, request);

@@ -88,6 +88,7 @@ static void arenas(void **state)
 	}
 	struct str s = arena_strf(arena, "%s/%d", "x", 7);
 	assert_string_equal(s.p, "x/7");
+	assert_string_equal(arena_lower(arena, STR("AZ[az]-\xc3\x84")).p, "az[az]-\xc3\x84");
 	assert_true(arena_bytes(arena) > 3000 * 300);
 	arena_free(arena);
 }

@@ -195,7 +195,7 @@ static void check_address(struct str s)
 static void check_notations(struct str s)
 {
 	struct arena *arena = arena_new();
-	struct str lower = lower_case(arena, s), bytes;
+	struct str lower = arena_lower(arena, s), bytes;
 	enum kind kind;
 	struct str ns, name;
 	uint16_t port;
