@@ -96,6 +96,15 @@ bool str_u64(struct str s, uint64_t max, uint64_t *ret_value)
 	return true;
 }
 
+int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
 bool str_printable(struct str s)
 {
 	for (size_t i = 0; i < s.n; i++) {

@@ -53,6 +53,9 @@ struct str str_trim(struct str s);
 /* A decimal number of digits only, 0..max; false when it is not one. */
 bool str_u64(struct str s, uint64_t max, uint64_t *ret_value);
 
+/* 0..15; -1 when c is no hexadecimal digit. */
+int hex_digit(char c);
+
 /* True when every byte is printable ASCII or >= 0x80: no control bytes, no DEL. */
 bool str_printable(struct str s);
 

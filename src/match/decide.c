@@ -73,15 +73,6 @@ static bool holds_header(const struct list *list, const struct compiled_cond *co
 
 /* --- query parameters --- */
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* One decoded byte of s at *at, which moves on; a "%" without two digits is itself. */
 static char decoded_byte(struct str s, size_t *at)
 {
@@ -90,7 +81,7 @@ static char decoded_byte(struct str s, size_t *at)
 		return ' ';
 	if (c != '%' || s.n - *at < 2)
 		return c;
-	int high = hex_value(s.p[*at]), low = hex_value(s.p[*at + 1]);
+	int high = hex_digit(s.p[*at]), low = hex_digit(s.p[*at + 1]);
 	if (high < 0 || low < 0)
 		return c;
 	*at += 2;

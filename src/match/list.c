@@ -103,15 +103,6 @@ static bool take(struct parser *in, const char *word)
 	return true;
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* Behind a backslash: the byte it stands for, or -1. The text ends in NUL, so looking two
  * bytes ahead of a byte that is not NUL is safe. */
 static int parse_escape(struct parser *in)

@@ -296,13 +296,6 @@ static bool header_value(struct arena *arena, const struct request *request, str
 	return found;
 }
 
-static int hex_digit(char c)
-{
-	const char *digits = "0123456789abcdef";
-	const char *found = c ? strchr(digits, c >= 'A' && c <= 'F' ? c + 32 : c) : NULL;
-	return found ? (int)(found - digits) : -1;
-}
-
 /* As HTML forms encode; what is not encoded right stands for itself. */
 static struct str decoded(struct arena *arena, struct str s)
 {

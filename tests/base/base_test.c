@@ -48,6 +48,8 @@ static void slices(void **state)
 	assert_false(str_u64(STR("257"), 256, &n));
 	assert_false(str_u64(STR("-1"), 256, &n));
 	assert_false(str_u64(STR(""), 256, &n));
+	assert_true(hex_digit('0') == 0 && hex_digit('f') == 15 && hex_digit('A') == 10);
+	assert_true(hex_digit('g') < 0 && hex_digit('/') < 0 && hex_digit('\0') < 0);
 	assert_true(str_printable(STR("gr\xc3\xbc\xc3\x9f")));
 	assert_false(str_printable(STR("a\nb")));
 }
