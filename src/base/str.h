@@ -33,6 +33,7 @@ bool str_is(struct str s, const char *cstr);
 
 /* Byte order, shorter first on a common prefix: <0, 0, >0. */
 int str_cmp(struct str a, struct str b);
+int str_order(const void *a, const void *b); /* the same of two struct str, for qsort() */
 
 bool str_starts(struct str s, struct str prefix);
 bool str_ends(struct str s, struct str suffix);

@@ -313,12 +313,6 @@ static struct str method_verdict(struct emit *emit, struct str where,
 	return agent_verdict(emit, where, reached, n);
 }
 
-static int str_order(const void *a, const void *b)
-{
-	const struct str *x = a, *y = b;
-	return str_cmp(*x, *y);
-}
-
 /* The methods that occur, sorted. */
 static size_t methods_collect(const struct candidate *const *candidates, size_t count,
 			      struct str *ret_methods)

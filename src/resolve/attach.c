@@ -18,11 +18,6 @@ struct attach_scope {
 	bool all_dropped; /* it had hostnames, and none is left */
 };
 
-static int cmp_strs(const void *a, const void *b)
-{
-	return str_cmp(*(const struct str *)a, *(const struct str *)b);
-}
-
 /* ---- hostnames ---- */
 
 static void keep_servable_hostnames(struct attach_scope *scope)
@@ -58,7 +53,7 @@ static struct str *common_hostnames(const struct attach_scope *scope, struct str
 		common[found++] = listener;
 	for (size_t i = 0; i < scope->hostname_count; i++)
 		found += hostname_intersect(scope->hostnames[i], listener, &common[found]);
-	qsort(common, found, sizeof(*common), cmp_strs);
+	qsort(common, found, sizeof(*common), str_order);
 	for (size_t i = 0; i < found; i++) {
 		if (kept == 0 || !str_eq(common[i], common[kept - 1]))
 			common[kept++] = common[i];

@@ -77,16 +77,11 @@ static void set_add(struct address_set *set, struct str text)
 	set->items[set->count++] = (struct str){ xstrndup(text.p, text.n), text.n };
 }
 
-static int by_address(const void *a, const void *b)
-{
-	return str_cmp(*(const struct str *)a, *(const struct str *)b);
-}
-
 static void set_sort(struct address_set *set)
 {
 	size_t kept = 0;
 	if (set->count)
-		qsort(set->items, set->count, sizeof(*set->items), by_address);
+		qsort(set->items, set->count, sizeof(*set->items), str_order);
 	for (size_t i = 0; i < set->count; i++) {
 		if (kept && str_eq(set->items[i], set->items[kept - 1]))
 			free((void *)(uintptr_t)set->items[i].p);
