@@ -56,6 +56,13 @@ size_t str_chr(struct str s, char c, size_t from)
 	return hit ? (size_t)(hit - s.p) : s.n;
 }
 
+size_t str_behind_last(struct str s, char c)
+{
+	while (s.n && s.p[s.n - 1] != c)
+		s.n--;
+	return s.n;
+}
+
 struct str str_sub(struct str s, size_t from, size_t to)
 {
 	if (to > s.n)

@@ -41,6 +41,9 @@ bool str_ends(struct str s, struct str suffix);
 /* Index of the first c at or after `from`; s.n when there is none. */
 size_t str_chr(struct str s, char c, size_t from);
 
+/* Where the text behind the last c begins; 0 when there is none. */
+size_t str_behind_last(struct str s, char c);
+
 /* s[from, to), clipped to s. */
 struct str str_sub(struct str s, size_t from, size_t to);
 

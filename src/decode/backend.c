@@ -20,12 +20,9 @@ static bool is_host(struct str s)
 /* "10.1.2" and "1.2.3.400" are no DNS names anybody has: the last label of one is no number. */
 static bool is_numeric_tail(struct str s)
 {
-	size_t from = s.n;
 	uint64_t number;
 
-	while (from > 0 && s.p[from - 1] != '.')
-		from--;
-	return str_u64(str_sub(s, from, s.n), UINT64_MAX, &number);
+	return str_u64(str_sub(s, str_behind_last(s, '.'), s.n), UINT64_MAX, &number);
 }
 
 static void read_host(const struct node *node, struct backend_address *address)

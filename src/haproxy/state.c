@@ -120,13 +120,11 @@ bool server_parse(struct str value, struct server_value *ret_server)
 	server.endpoint = str_cut(&rest, ' ');
 	if (!str_u64(rest, 256, &server.weight))
 		return false;
-	size_t colon = server.endpoint.n;
-	while (colon > 0 && server.endpoint.p[colon - 1] != ':')
-		colon--;
-	if (colon < 2 ||
-	    !str_u64(str_sub(server.endpoint, colon, server.endpoint.n), 65535, &server.port))
+	size_t port = str_behind_last(server.endpoint, ':');
+	if (port < 2 ||
+	    !str_u64(str_sub(server.endpoint, port, server.endpoint.n), 65535, &server.port))
 		return false;
-	server.address = str_sub(server.endpoint, 0, colon - 1);
+	server.address = str_sub(server.endpoint, 0, port - 1);
 	if (str_starts(server.address, STR("[")) && str_ends(server.address, STR("]")))
 		server.address = str_sub(server.address, 1, server.address.n - 1);
 	*ret_server = server;
@@ -330,13 +328,11 @@ bool frontend_parse(struct str value, struct frontend_value *ret_frontend)
 	if (!frontend.https && !str_is(scheme, "http"))
 		return false;
 	struct str bound = str_cut(&rest, ' ');
-	size_t colon = bound.n;
-	while (colon > 0 && bound.p[colon - 1] != ':')
-		colon--;
-	if (colon < 2)
+	size_t port = str_behind_last(bound, ':');
+	if (port < 2)
 		return false;
-	frontend.addresses = str_sub(bound, 0, colon - 1);
-	frontend.port = frontend.bind_port = str_sub(bound, colon, bound.n);
+	frontend.addresses = str_sub(bound, 0, port - 1);
+	frontend.port = frontend.bind_port = str_sub(bound, port, bound.n);
 	struct str word = str_cut(&rest, ' ');
 	if (str_is(word, "for")) {
 		frontend.port = str_cut(&rest, ' ');

@@ -59,10 +59,8 @@ static struct str unit_name(const struct backend_unit *unit)
 /* A backend's name without its port. */
 static struct str group_key(struct str name)
 {
-	size_t end = name.n;
-	while (end && name.p[end - 1] != '.')
-		end--;
-	return str_sub(name, 0, end ? end - 1 : name.n);
+	size_t port = str_behind_last(name, '.');
+	return str_sub(name, 0, port ? port - 1 : name.n);
 }
 
 static void unit_mark(struct backends *backends, struct backend_unit *unit)

@@ -351,20 +351,12 @@ struct str backend_name(struct arena *arena, enum kind kind, struct str ns, stru
 			  kind == KIND_BACKEND ? ':' : '.', STR_ARG(name), port);
 }
 
-static size_t last_dot(struct str s)
-{
-	size_t at = s.n;
-	while (at > 0 && s.p[at - 1] != '.')
-		at--;
-	return at; /* behind the dot; 0: none */
-}
-
 /* Namespaces and ports hold no dots, names may. */
 bool backend_name_parse(struct str backend, enum kind *ret_kind, struct str *ret_ns,
 			struct str *ret_name, uint16_t *ret_port)
 {
 	/* A namespace has neither: the first of them tells the kind. */
-	size_t first = 0, port_at = last_dot(backend);
+	size_t first = 0, port_at = str_behind_last(backend, '.');
 	uint64_t port;
 	while (first < backend.n && backend.p[first] != '.' && backend.p[first] != ':')
 		first++;

@@ -36,6 +36,9 @@ static void slices(void **state)
 	assert_int_equal(str_cmp(STR_NONE, STR("")), 0);
 	assert_true(str_eq_nocase(STR("Host"), STR("hOST")));
 	struct str rest = STR("a.b.c");
+	assert_int_equal(str_behind_last(rest, '.'), 4);
+	assert_int_equal(str_behind_last(STR("a."), '.'), 2);
+	assert_int_equal(str_behind_last(STR("a"), '.'), 0);
 	assert_true(str_is(str_cut(&rest, '.'), "a"));
 	assert_true(str_is(rest, "b.c"));
 	str_cut(&rest, '.');
