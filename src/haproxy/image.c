@@ -272,7 +272,7 @@ static void add_headers(struct building *b)
 	}
 }
 
-static int entry_cmp(const void *a, const void *b)
+int image_entry_cmp(const void *a, const void *b)
 {
 	const struct image_entry *x = a, *y = b;
 	return str_cmp(x->key, y->key);
@@ -288,10 +288,10 @@ static int image_map_cmp(const void *a, const void *b)
 static void sort_entries(struct image_map *map)
 {
 	size_t i = 1;
-	while (i < map->count && entry_cmp(&map->entries[i - 1], &map->entries[i]) <= 0)
+	while (i < map->count && image_entry_cmp(&map->entries[i - 1], &map->entries[i]) <= 0)
 		i++;
 	if (i < map->count)
-		qsort(map->entries, map->count, sizeof(*map->entries), entry_cmp);
+		qsort(map->entries, map->count, sizeof(*map->entries), image_entry_cmp);
 }
 
 /* Every file that haproxy.cfg names exists, if only empty. */

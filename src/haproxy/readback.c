@@ -410,11 +410,6 @@ static void mend(struct readback *rb, struct str file, const struct mending *men
 	command_map_add(rb->commands, rb->state, file, key, value);
 }
 
-static int entry_cmp(const void *key, const void *entry)
-{
-	return str_cmp(*(const struct str *)key, ((const struct image_entry *)entry)->key);
-}
-
 /* What waited for its deletion, and is not there: it would be missed when it comes back. */
 static void forget_gone_entries(struct readback *rb, struct str file,
 				const struct image_entry *live, size_t count)
@@ -422,10 +417,10 @@ static void forget_gone_entries(struct readback *rb, struct str file,
 	struct map_entry *at = map_first(rb->state->leaving), *next;
 	for (; at; at = next) {
 		next = map_next(at);
-		struct str key = map_key(at);
-		if (str_eq(str_cut(&key, ' '), file) &&
-		    (count == 0 || !bsearch(&key, live, count, sizeof(*live), entry_cmp)))
-			state_stay(rb->state, file, key);
+		struct image_entry gone = { .key = map_key(at) };
+		if (str_eq(str_cut(&gone.key, ' '), file) &&
+		    (count == 0 || !bsearch(&gone, live, count, sizeof(*live), image_entry_cmp)))
+			state_stay(rb->state, file, gone.key);
 	}
 }
 

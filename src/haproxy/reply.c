@@ -168,12 +168,6 @@ bool reply_servers(struct arena *arena, struct str reply, struct live_server **r
 
 /* ---- maps ---- */
 
-static int entry_cmp(const void *a, const void *b)
-{
-	const struct image_entry *x = a, *y = b;
-	return str_cmp(x->key, y->key);
-}
-
 bool reply_map(struct arena *arena, struct str reply, struct image_entry **ret_entries,
 	       size_t *ret_count, struct error *err)
 {
@@ -194,7 +188,7 @@ bool reply_map(struct arena *arena, struct str reply, struct image_entry **ret_e
 		entries[count++] = (struct image_entry){ key, line };
 	}
 	if (count > 1)
-		qsort(entries, count, sizeof(*entries), entry_cmp);
+		qsort(entries, count, sizeof(*entries), image_entry_cmp);
 	*ret_entries = entries;
 	*ret_count = count;
 	return true;

@@ -142,6 +142,7 @@ void state_postpone(struct state *state, int64_t record_due_ms, int64_t server_d
 struct image_entry {
 	struct str key, value;
 };
+int image_entry_cmp(const void *a, const void *b); /* by key */
 struct image_map {
 	struct str file; /* "rules.map", without the directory */
 	struct image_entry *entries; /* sorted by key */
