@@ -45,6 +45,13 @@ bool meta_label(const struct meta *meta, struct str key, struct str *ret_value)
 	return false;
 }
 
+int meta_cmp_name(const struct meta *meta, struct str ns, struct str name)
+{
+	int order = str_cmp(meta->ns, ns);
+
+	return order ? order : str_cmp(meta->name, name);
+}
+
 const struct filter *filter_find(const struct filter *filters, size_t count,
 				 enum filter_type type)
 {

@@ -72,6 +72,9 @@ struct meta {
 /* The value of a label; false when it is not set. */
 bool meta_label(const struct meta *meta, struct str key, struct str *ret_value);
 
+/* Order of lists: by namespace, then name. <0, 0, >0. */
+int meta_cmp_name(const struct meta *meta, struct str ns, struct str name);
+
 /* Age order of the specification: older first, then "namespace/name". <0, 0, >0. */
 int meta_cmp_age(const struct meta *a, const struct meta *b);
 

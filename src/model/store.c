@@ -30,9 +30,7 @@ struct store {
 
 static int cmp_objects(const struct object *a, const struct object *b)
 {
-	int order = str_cmp(a->meta.ns, b->meta.ns);
-
-	return order ? order : str_cmp(a->meta.name, b->meta.name);
+	return meta_cmp_name(&a->meta, b->meta.ns, b->meta.name);
 }
 
 static int cmp_items(const void *a, const void *b)

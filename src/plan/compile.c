@@ -290,12 +290,6 @@ static void unit_delete(struct compiler *compiler, struct route_unit *unit, bool
 
 /* ---- the array of routes ---- */
 
-static int meta_cmp(const struct meta *meta, struct str ns, struct str name)
-{
-	int order = str_cmp(meta->ns, ns);
-	return order ? order : str_cmp(meta->name, name);
-}
-
 /* Where (ns, name) is, or belongs. */
 static size_t routes_find(const struct compiler *compiler, struct str ns, struct str name,
 			  bool *ret_found)
@@ -304,7 +298,7 @@ static size_t routes_find(const struct compiler *compiler, struct str ns, struct
 	*ret_found = false;
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
-		int order = meta_cmp(&compiler->routes[mid]->view->object->meta, ns, name);
+		int order = meta_cmp_name(&compiler->routes[mid]->view->object->meta, ns, name);
 		if (order == 0) {
 			*ret_found = true;
 			return mid;
@@ -378,7 +372,8 @@ static void routes_merge(struct compiler *compiler, bool all)
 		const struct meta *meta = &objects[i]->meta;
 		int order = -1;
 		while (old < old_count &&
-		       (order = meta_cmp(&units[old]->view->object->meta, meta->ns, meta->name)) < 0)
+		       (order = meta_cmp_name(&units[old]->view->object->meta, meta->ns,
+					      meta->name)) < 0)
 			unit_delete(compiler, units[old++], !all);
 		bool known = old < old_count && order == 0;
 		struct route_unit *unit = known ? units[old++] : xcalloc(1, sizeof(*unit));

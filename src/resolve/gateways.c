@@ -591,10 +591,7 @@ const struct gateway_view *gateways_find(const struct gateways_view *view, struc
 	size_t low = 0, high = view->gateway_count;
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		const struct meta *meta = &view->gateways[middle].object->meta;
-		int order = str_cmp(meta->ns, ns);
-		if (order == 0)
-			order = str_cmp(meta->name, name);
+		int order = meta_cmp_name(&view->gateways[middle].object->meta, ns, name);
 		if (order == 0)
 			return &view->gateways[middle];
 		if (order < 0)
