@@ -72,16 +72,13 @@ static void check_unique(const struct node *list, const struct backend_address *
 void decode_backend(const struct node *root, struct object *object)
 {
 	static const char *const fields[] = { "addresses", "appProtocol", NULL };
-	static const struct text_rule protocol_rule = {
-		1, 317, is_label_key, "a protocol such as \"kubernetes.io/h2c\""
-	};
 	struct backend *backend = &object->backend;
 	struct node spec = read_object(root, "spec", true, fields), list;
 	size_t count;
 
 	if (!node_is_set(&spec))
 		return;
-	backend->app_protocol = read_text(&spec, "appProtocol", &protocol_rule, STR_NONE);
+	backend->app_protocol = read_text(&spec, "appProtocol", &rule_app_protocol, STR_NONE);
 	list = read_list(&spec, "addresses", 1, MAX_BACKEND_ADDRESSES, &count);
 	backend->addresses = arena_array(object->arena, count, sizeof(*backend->addresses));
 	backend->address_count = count;
