@@ -62,6 +62,20 @@ const struct filter *filter_find(const struct filter *filters, size_t count,
 	return NULL;
 }
 
+const struct service_port *service_find_port(const struct service *service, uint16_t port)
+{
+	const struct service_port *found = NULL;
+
+	for (size_t i = 0; i < service->port_count; i++) {
+		if (service->ports[i].port != port)
+			continue;
+		found = &service->ports[i];
+		if (str_is(found->protocol, "TCP"))
+			break;
+	}
+	return found;
+}
+
 /* The byte at `at` of "namespace/name"; -1 behind its end. */
 static int key_byte(const struct meta *meta, size_t at)
 {

@@ -305,6 +305,9 @@ struct service {
 	struct gateway_service *gateway; /* NULL: somebody else's Service */
 };
 
+/* The TCP port of that number, or else one of another protocol; NULL: none. */
+const struct service_port *service_find_port(const struct service *service, uint16_t port);
+
 struct endpoint {
 	struct str address;  /* an IP address; v6 without brackets */
 	struct str pod_name; /* targetRef's, or empty */

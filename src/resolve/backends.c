@@ -59,23 +59,11 @@ static int cmp_addresses(const void *a, const void *b)
 
 /* ---- from EndpointSlices ---- */
 
-static const struct service_port *find_service_port(const struct service *service, uint16_t port)
-{
-	for (size_t i = 0; i < service->port_count; i++) {
-		const struct service_port *item = &service->ports[i];
-		if (item->port == port &&
-		    (str_empty(item->protocol) || str_is(item->protocol, "TCP")))
-			return item;
-	}
-	return NULL;
-}
-
 static uint16_t slice_port(const struct endpoint_slice *slice, struct str name)
 {
 	for (size_t i = 0; i < slice->port_count; i++) {
 		const struct endpoint_port *port = &slice->ports[i];
-		if (str_eq(port->name, name) &&
-		    (str_empty(port->protocol) || str_is(port->protocol, "TCP")))
+		if (str_eq(port->name, name) && str_is(port->protocol, "TCP"))
 			return port->port;
 	}
 	return 0;
@@ -298,10 +286,11 @@ static struct backend_view *resolve_service(const struct store *store, const str
 					    uint16_t port)
 {
 	const struct meta *meta = &object->meta;
-	const struct service_port *service_port = find_service_port(&object->service, port);
+	const struct service_port *service_port = service_find_port(&object->service, port);
 	struct candidates candidates = { 0 };
 	size_t count;
-	if (!service_port || object->service.external_name)
+	if (!service_port || !str_is(service_port->protocol, "TCP") ||
+	    object->service.external_name)
 		return NULL;
 	struct backend_view *view =
 		view_new(KIND_SERVICE, meta->ns, meta->name, port, service_port->app_protocol);

@@ -159,20 +159,6 @@ static struct ref_problem check_protocol(struct arena *arena, struct str app_pro
 	};
 }
 
-static const struct service_port *find_port(const struct service *service, uint16_t port)
-{
-	const struct service_port *found = NULL;
-	for (size_t i = 0; i < service->port_count; i++) {
-		if (service->ports[i].port != port)
-			continue;
-		if (str_empty(service->ports[i].protocol) ||
-		    str_is(service->ports[i].protocol, "TCP"))
-			return &service->ports[i];
-		found = &service->ports[i];
-	}
-	return found;
-}
-
 static struct ref_problem check_service(struct arena *arena, const struct object *object,
 					const struct backend_ref *ref)
 {
@@ -185,7 +171,8 @@ static struct ref_problem check_service(struct arena *arena, const struct object
 				   "with the DNS name as its address.", STR_ARG(ref->ns),
 				   STR_ARG(ref->name)),
 		};
-	const struct service_port *port = ref->has_port ? find_port(service, ref->port) : NULL;
+	const struct service_port *port =
+		ref->has_port ? service_find_port(service, ref->port) : NULL;
 	if (!port)
 		return (struct ref_problem){
 			"BackendNotFound",
@@ -193,7 +180,7 @@ static struct ref_problem check_service(struct arena *arena, const struct object
 				   "one of its spec.ports.", STR_ARG(ref->ns), STR_ARG(ref->name),
 				   ref->port),
 		};
-	if (!str_empty(port->protocol) && !str_is(port->protocol, "TCP"))
+	if (!str_is(port->protocol, "TCP"))
 		return (struct ref_problem){
 			"UnsupportedProtocol",
 			arena_strf(arena, "Port %u of Service " STR_FMT "/" STR_FMT " is " STR_FMT

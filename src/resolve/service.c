@@ -116,12 +116,9 @@ bool gateways_use_service(const struct gateways_view *view, struct str ns, struc
 
 uint16_t service_bind_port(const struct gateway_view *gateway, uint16_t port)
 {
-	const struct service *service = gateway->service ? &gateway->service->service : NULL;
-	for (size_t i = 0; service && i < service->port_count; i++) {
-		if (service->ports[i].port == port && str_is(service->ports[i].protocol, "TCP"))
-			return service->ports[i].target_port;
-	}
-	return 0;
+	const struct service_port *found =
+		gateway->service ? service_find_port(&gateway->service->service, port) : NULL;
+	return found && str_is(found->protocol, "TCP") ? found->target_port : 0;
 }
 
 struct str service_missing(const struct gateways_view *view, const struct gateway_view *gateway)
