@@ -111,6 +111,3 @@ void changes_sort(struct changes *changes);
 
 /* 1 to 5 as above; 0 for schema. */
 int change_phase(const struct change *change);
-
-/* Applies changes to a plan and returns the new one (for tests and the snapshot). */
-struct plan *plan_apply(const struct plan *plan, const struct changes *changes);

@@ -14,6 +14,7 @@
 #include "plan/compile.h"
 #include "resolve/explain.h"
 #include "source/catalog.h"
+#include "tests/plan/apply.h"
 #include "tests/plan/walk.h"
 
 enum { MAX_TEXT_BYTES = 1 << 26, MAX_ASKED = 16, MAX_SATISFIED = 32 };

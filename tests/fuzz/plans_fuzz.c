@@ -6,7 +6,7 @@
 
 #include "fuzz.h"
 #include "haproxy/render.h"
-#include "plan/plan.h"
+#include "tests/plan/apply.h"
 
 enum { MAX_TEXT_BYTES = 1 << 26 };
 

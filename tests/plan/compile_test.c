@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "apply.h"
 #include "world.h"
 
 enum { RUNS = 30, STEPS = 25, MAX_PLAN_BYTES = 16 * 1024 * 1024 };

@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "apply.h"
+
 static struct plan *parse(const char *text)
 {
 	struct error err;
