@@ -76,7 +76,7 @@ struct listener_view {
 	size_t certificate_count;
 	struct str kinds[MAX_ROUTE_KINDS]; /* supportedKinds */
 	size_t kind_count;
-	uint32_t attached_routes; /* filled by hosts_attach() */
+	uint32_t attached_routes; /* counted by whoever keeps the routes (plan/hosts.c) */
 };
 
 /* One bind group: a Gateway's listeners of one port. */
@@ -222,10 +222,6 @@ struct route_view {
 struct route_view *route_resolve(const struct gateways_view *gateways,
 				 const struct store *store, const struct object *route);
 void route_view_free(struct route_view *view);
-
-/* Counts attached routes into the listeners of `gateways`. */
-void resolve_count_attached(struct gateways_view *gateways, const struct route_view *const *routes,
-			    size_t route_count);
 
 /* ---- Backends ---- */
 

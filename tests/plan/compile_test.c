@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "../resolve/count.h"
 #include "apply.h"
 #include "world.h"
 
@@ -164,7 +165,7 @@ static void check_attached(struct run *run)
 	struct route_view **views = xcalloc(count, sizeof(*views));
 	for (size_t i = 0; i < count; i++)
 		views[i] = route_resolve(fresh, run->store, routes[i]->object);
-	resolve_count_attached(fresh, (const struct route_view *const *)views, count);
+	count_attached(fresh, (const struct route_view *const *)views, count);
 	const struct gateways_view *now = compiler_gateways(run->compiler);
 	for (size_t i = 0; i < fresh->gateway_count; i++) {
 		for (size_t j = 0; j < fresh->gateways[i].listener_count; j++)

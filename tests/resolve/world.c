@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "tests/resolve/count.h"
+
 static void drop_views(struct world *world)
 {
 	for (size_t i = 0; i < world->route_count; i++)
@@ -147,8 +149,8 @@ void world_resolve(struct world *world)
 	for (size_t i = 0; i < count; i++)
 		world->routes[world->route_count++] =
 			route_resolve(world->gateways, world->store, routes[i]);
-	resolve_count_attached(world->gateways, (const struct route_view *const *)world->routes,
-			       world->route_count);
+	count_attached(world->gateways, (const struct route_view *const *)world->routes,
+		       world->route_count);
 }
 
 struct listener_view *world_listener(struct world *world, const char *ns, const char *gateway,
