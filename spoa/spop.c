@@ -5,9 +5,7 @@ enum {
 	TYPE_MASK = 0x0f,
 	FLAG_TRUE = 0x10,
 	ACTION_SET_VAR = 1,
-	ACTION_UNSET_VAR = 2,
 	SET_VAR_ARGS = 3,
-	UNSET_VAR_ARGS = 2,
 };
 
 const char *spop_status_text(enum spop_status status)
@@ -223,20 +221,6 @@ static void write_uint_item(struct wire_out *out, const char *name, uint64_t val
 	spop_item_write(out, name, &(struct spop_data){ .type = SPOP_UINT32, .number = value });
 }
 
-void spop_haproxy_hello_write(struct wire_out *out, const struct spop_hello *hello)
-{
-	uint8_t *mark = spop_begin(out, SPOP_HAPROXY_HELLO, 0, 0);
-	write_string_item(out, "supported-versions", hello->versions);
-	write_uint_item(out, "max-frame-size", hello->max_frame_bytes);
-	write_string_item(out, "capabilities", hello->capabilities);
-	if (hello->healthcheck)
-		spop_item_write(out, "healthcheck",
-				&(struct spop_data){ .type = SPOP_BOOL, .boolean = true });
-	if (!str_empty(hello->engine_id))
-		write_string_item(out, "engine-id", hello->engine_id);
-	spop_end(out, mark);
-}
-
 void spop_agent_hello_write(struct wire_out *out, const struct spop_hello *hello)
 {
 	uint8_t *mark = spop_begin(out, SPOP_AGENT_HELLO, 0, 0);
@@ -254,50 +238,10 @@ void spop_disconnect_write(struct wire_out *out, enum spop_type type, enum spop_
 	spop_end(out, mark);
 }
 
-bool spop_disconnect_read(struct str payload, uint64_t *ret_status, struct str *ret_message)
-{
-	struct wire_in in = wire_in_of(payload);
-	uint64_t status = SPOP_UNKNOWN;
-	struct str message = STR_NONE;
-	while (wire_left(&in)) {
-		struct str name;
-		struct spop_data data;
-		spop_item_read(&in, &name, &data);
-		if (str_is(name, "status-code") && is_integer(&data))
-			status = data.number;
-		else if (str_is(name, "message") && data.type == SPOP_STRING)
-			message = data.bytes;
-	}
-	if (in.failed)
-		return false;
-	*ret_status = status;
-	*ret_message = message;
-	return true;
-}
-
 void spop_message_read(struct wire_in *in, struct spop_message *ret_message)
 {
 	ret_message->name = wire_string(in);
 	ret_message->arg_count = wire_u8(in);
-}
-
-void spop_message_write(struct wire_out *out, const char *name, uint8_t arg_count)
-{
-	wire_put_string(out, str_of(name));
-	wire_put_u8(out, arg_count);
-}
-
-void spop_action_read(struct wire_in *in, struct spop_action *ret_action)
-{
-	uint8_t action = wire_u8(in), count = wire_u8(in), scope = wire_u8(in);
-	*ret_action = (struct spop_action){ .unset = action == ACTION_UNSET_VAR, .scope = scope };
-	bool known = (action == ACTION_SET_VAR && count == SET_VAR_ARGS) ||
-		     (action == ACTION_UNSET_VAR && count == UNSET_VAR_ARGS);
-	if (!known || scope > SPOP_RES)
-		in->failed = true;
-	ret_action->name = wire_string(in);
-	if (action == ACTION_SET_VAR)
-		spop_data_read(in, &ret_action->value);
 }
 
 void spop_set_var_write(struct wire_out *out, enum spop_scope scope, const char *name,

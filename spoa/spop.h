@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SPOP 2.0, the protocol between HAProxy and its agents: bytes <-> structs, both ways, no
- * I/O.
+/* SPOP 2.0, the protocol between HAProxy and its agents: bytes <-> structs on the agent's side,
+ * no I/O.
  *
  *   length u32 | type u8 | flags u32 | stream varint | frame varint | payload
  *              `------------------------ length bytes ------------------------'
@@ -110,7 +110,6 @@ struct spop_hello {
 /* SPOP_NORMAL, or why the peer must be disconnected. Checks what is present and its type,
  * not what it says. */
 enum spop_status spop_hello_read(struct str payload, struct spop_hello *ret_hello);
-void spop_haproxy_hello_write(struct wire_out *out, const struct spop_hello *hello);
 void spop_agent_hello_write(struct wire_out *out, const struct spop_hello *hello);
 
 /* True when the comma-separated list has that item. */
@@ -118,8 +117,6 @@ bool spop_list_has(struct str list, const char *item);
 
 /* type: SPOP_HAPROXY_DISCONNECT or SPOP_AGENT_DISCONNECT. */
 void spop_disconnect_write(struct wire_out *out, enum spop_type type, enum spop_status status);
-bool spop_disconnect_read(struct str payload, uint64_t *ret_status,
-			  struct str *ret_message) must_check;
 
 /* One message of a NOTIFY; its arguments follow as items. */
 struct spop_message {
@@ -127,17 +124,9 @@ struct spop_message {
 	uint8_t arg_count;
 };
 void spop_message_read(struct wire_in *in, struct spop_message *ret_message);
-void spop_message_write(struct wire_out *out, const char *name, uint8_t arg_count);
 
 enum spop_scope { SPOP_PROC = 0, SPOP_SESS, SPOP_TXN, SPOP_REQ, SPOP_RES };
 
-/* One action of an ACK; an unset-var has a null value. */
-struct spop_action {
-	bool unset;
-	enum spop_scope scope;
-	struct str name;
-	struct spop_data value;
-};
-void spop_action_read(struct wire_in *in, struct spop_action *ret_action);
+/* One action of an ACK. */
 void spop_set_var_write(struct wire_out *out, enum spop_scope scope, const char *name,
 			const struct spop_data *value);

@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "fuzz.h"
 #include "spoa/session.h"
+#include "tests/spoa/peer.h"
 
 enum { OPTION_PIPELINING = 1, OPTION_FRAMES = 2, OPTION_SMALL = 4 };
 enum { MAX_ANSWERS = 1 << 17, CACHED_LISTS = 4, CACHED_BYTES = 1 << 16 };
@@ -59,10 +60,10 @@ static void check_ack(struct str payload)
 	struct wire_in in = wire_in_of(payload);
 	unsigned actions = 0;
 	for (; wire_left(&in); actions++) {
-		struct spop_action action;
-		spop_action_read(&in, &action);
-		assert(!action.unset && action.scope == SPOP_TXN &&
-		       str_is(action.name, "route") && action.value.bytes.n <= VERDICT_MAX_BYTES);
+		struct peer_action action;
+		peer_read_action(&in, &action);
+		assert(action.scope == SPOP_TXN && str_is(action.name, "route") &&
+		       action.value.bytes.n <= VERDICT_MAX_BYTES);
 	}
 	assert(!in.failed && actions <= 1);
 }
@@ -87,7 +88,7 @@ static void check_answers(const struct peer *peer)
 			assert(spop_hello_read(frame.payload, &hello) == SPOP_NORMAL);
 		} else {
 			assert(frame.type == SPOP_AGENT_DISCONNECT);
-			assert(spop_disconnect_read(frame.payload, &status, &message));
+			assert(peer_read_disconnect(frame.payload, &status, &message));
 		}
 	}
 	assert(!in.failed && frames == stats_get(&peer->stats, STAT_FRAMES_OUT));

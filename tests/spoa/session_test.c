@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "tests/spoa/peer.h"
+
 /* What HAProxy 2.6.12 sent for a health check, and for one request. */
 static const struct str recorded_check = STR_INIT(
 	"\0\0\0N\x01\0\0\0\x01\0\0\x12supported-versions\x08\x03" "2.0\x0emax-frame-size\x03\xfc"
@@ -181,7 +183,8 @@ static unsigned ask(struct fixture *f, const struct message *message)
 	static uint8_t bytes[16384];
 	struct wire_out out = wire_out_of(bytes, sizeof(bytes));
 	uint8_t *mark = spop_begin(&out, SPOP_NOTIFY, 300, 1);
-	spop_message_write(&out, message->name, 4);
+	wire_put_string(&out, str_of(message->name));
+	wire_put_u8(&out, 4);
 	spop_item_write(&out, "list", &message->list);
 	spop_item_write(&out, "method", &message->method);
 	spop_item_write(&out, "path", &message->path);
@@ -198,8 +201,8 @@ static unsigned ask(struct fixture *f, const struct message *message)
 	struct wire_in in = wire_in_of(ack.payload);
 	unsigned actions = 0;
 	for (; wire_left(&in); actions++) {
-		struct spop_action action;
-		spop_action_read(&in, &action);
+		struct peer_action action;
+		peer_read_action(&in, &action);
 	}
 	assert_false(in.failed);
 	return actions;
