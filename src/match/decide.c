@@ -157,17 +157,16 @@ static bool out_of_time(const struct request *request)
 	return request->clock_ns && request->clock_ns() >= request->deadline_ns;
 }
 
-static size_t first_false(const struct list *list, const struct compiled_entry *entry,
-			  const struct request *request, struct list_result *result)
+static bool entry_holds(const struct list *list, const struct compiled_entry *entry,
+			const struct request *request, struct list_result *result)
 {
-	size_t i = 0;
-	for (; i < entry->cond_count; i++) {
+	for (size_t i = 0; i < entry->cond_count; i++) {
 		const struct compiled_cond *cond = &list->conds[entry->first_cond + i];
 		result->timed_out = cond->is_regex && out_of_time(request);
 		if (result->timed_out || !holds(list, cond, request, &result->limits_hit))
-			break;
+			return false;
 	}
-	return i;
+	return true;
 }
 
 struct list_result list_decide(struct list *list, const struct request *request)
@@ -176,7 +175,7 @@ struct list_result list_decide(struct list *list, const struct request *request)
 				      .entry = list->entry_count };
 	for (size_t i = 0; i < list->entry_count && !result.timed_out; i++) {
 		const struct compiled_entry *entry = &list->entries[i];
-		if (first_false(list, entry, request, &result) == entry->cond_count) {
+		if (entry_holds(list, entry, request, &result)) {
 			result.verdict = entry->verdict;
 			result.entry = i;
 			break;
@@ -185,10 +184,4 @@ struct list_result list_decide(struct list *list, const struct request *request)
 	if (result.timed_out)
 		result.verdict = STR_NONE;
 	return result;
-}
-
-size_t list_first_false(struct list *list, size_t entry, const struct request *request)
-{
-	struct list_result ignored = { .limits_hit = 0 };
-	return first_false(list, &list->entries[entry], request, &ignored);
 }

@@ -64,9 +64,6 @@ struct list_result {
 /* Thread-safe for different `list`s; one list is used by one thread at a time. */
 struct list_result list_decide(struct list *list, const struct request *request);
 
-/* Why an entry does not hold: index of its first false condition, or cond_count. For
- * explain. */
-size_t list_first_false(struct list *list, size_t entry, const struct request *request);
 size_t list_entry_count(const struct list *list);
 
 /* Memory that the list keeps, for caches. */

@@ -33,8 +33,10 @@ static void check_decision(struct list *list, const struct request *request,
 	size_t count = list_entry_count(list);
 	assert(result->entry <= count && result->verdict.n > 0);
 	for (size_t i = 0; i < count && i <= result->entry; i++) {
-		bool holds = list_first_false(list, i, request) == list->entries[i].cond_count;
-		assert(holds == (i == result->entry));
+		struct list alone = *list;
+		alone.entries = &list->entries[i];
+		alone.entry_count = 1;
+		assert((list_decide(&alone, request).entry == 0) == (i == result->entry));
 	}
 	assert(result->entry < count || str_is(result->verdict, LIST_NO_MATCH));
 }
