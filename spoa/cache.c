@@ -96,8 +96,3 @@ struct list *cache_get(struct cache *cache, struct str text, struct error *err)
 	stats_add(cache->stats, STAT_CACHE_MISSES, 1);
 	return cache_add(cache, text, err);
 }
-
-size_t cache_count(const struct cache *cache)
-{
-	return map_count(cache->lists);
-}

@@ -15,4 +15,3 @@ void cache_free(struct cache *cache); /* accepts NULL */
 /* The list of that text, compiled now if it is not there; valid until the next call. NULL
  * with the error of list_compile(). */
 struct list *cache_get(struct cache *cache, struct str text, struct error *err);
-size_t cache_count(const struct cache *cache);

@@ -110,11 +110,6 @@ void table_cellf(struct table *table, const char *fmt, ...)
 	free(text);
 }
 
-size_t table_row_count(const struct table *table)
-{
-	return table->row_count;
-}
-
 static void add_text(const struct cell *cell, bool colours, struct sb *sb)
 {
 	static const char *const codes[] = {

@@ -39,7 +39,5 @@ void table_cell(struct table *table, struct str text); /* copied */
 void table_cell_colour(struct table *table, struct str text, enum table_colour colour);
 void table_cellf(struct table *table, const char *fmt, ...) printf_like(2, 3);
 
-size_t table_row_count(const struct table *table);
-
 /* Headings (bold when colours are wanted) and rows, each with a newline. */
 void table_write(const struct table *table, bool colours, struct sb *sb);
