@@ -21,11 +21,6 @@ const char *const plan_table_names[PLAN_TABLE_COUNT] = {
 	[PLAN_WILDCARD] = "wildcard",
 };
 
-bool plan_table_is_schema(enum plan_table table)
-{
-	return table == PLAN_FRONTEND || table == PLAN_LISTENER;
-}
-
 int plan_entry_cmp(const void *a, const void *b)
 {
 	const struct plan_entry *x = a, *y = b;

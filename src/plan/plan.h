@@ -43,7 +43,6 @@ enum plan_table {
 };
 
 extern const char *const plan_table_names[PLAN_TABLE_COUNT]; /* "frontend", ... */
-bool plan_table_is_schema(enum plan_table table);
 
 struct plan_entry {
 	enum plan_table table;
