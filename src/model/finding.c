@@ -47,7 +47,7 @@ void findings_add(struct findings *findings, enum severity severity, enum kind k
 	finding->text = arena_str(arena, str_of(text));
 }
 
-void findings_copy(struct findings *findings, const struct finding *from)
+static void copy(struct findings *findings, const struct finding *from)
 {
 	struct arena *arena = findings->arena;
 	struct finding *finding = append(findings, from->severity);
@@ -60,6 +60,12 @@ void findings_copy(struct findings *findings, const struct finding *from)
 	finding->reason = arena_str(arena, from->reason);
 	finding->text = arena_str(arena, from->text);
 	finding->origin = arena_str(arena, from->origin);
+}
+
+void findings_append(struct findings *findings, const struct findings *more)
+{
+	for (size_t i = 0; more && i < more->count; i++)
+		copy(findings, &more->items[i]);
 }
 
 const char *severity_name(enum severity severity)

@@ -39,8 +39,8 @@ void findings_add(struct findings *findings, enum severity severity, enum kind k
 		  const struct meta *meta, const char *field, const char *reason, const char *fmt,
 		  ...) printf_like(7, 8);
 
-/* Copies one finding (from another arena). */
-void findings_copy(struct findings *findings, const struct finding *from);
+/* Copies all of another arena's; more may be NULL. */
+void findings_append(struct findings *findings, const struct findings *more);
 
 const char *severity_name(enum severity severity); /* "error", "warning", "info" */
 

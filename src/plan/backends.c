@@ -199,8 +199,7 @@ static void unit_remake(struct backends *backends, struct backend_unit *unit,
 		     view && view->h2c ? STR("h2c") : STR("h1"));
 	for (size_t i = 0; view && i < view->server_count; i++)
 		server_emit(&emit, unit_name(unit), &view->servers[i]);
-	for (size_t i = 0; view && i < view->findings.count; i++)
-		findings_copy(&emit.findings, &view->findings.items[i]);
+	findings_append(&emit.findings, view ? &view->findings : NULL);
 	emit_end(&emit, &unit->entries, &unit->findings);
 	backend_view_free(view);
 }
@@ -226,10 +225,8 @@ void backends_remake(struct backends *backends, const struct store *store,
 void backends_findings(const struct backends *backends, struct findings *findings)
 {
 	for (struct map_entry *at = map_first(backends->groups); at; at = map_next(at)) {
-		for (const struct backend_unit *unit = map_value(at); unit; unit = unit->next) {
-			for (size_t i = 0; unit->findings && i < unit->findings->count; i++)
-				findings_copy(findings, &unit->findings->items[i]);
-		}
+		for (const struct backend_unit *unit = map_value(at); unit; unit = unit->next)
+			findings_append(findings, unit->findings);
 	}
 }
 

@@ -521,12 +521,6 @@ const struct route_view *compiler_route(const struct compiler *compiler, struct 
 	return found ? compiler->views[at] : NULL;
 }
 
-static void findings_append(struct findings *findings, const struct findings *more)
-{
-	for (size_t i = 0; more && i < more->count; i++)
-		findings_copy(findings, &more->items[i]);
-}
-
 void compiler_findings(const struct compiler *compiler, struct findings *findings)
 {
 	if (compiler->gateways)

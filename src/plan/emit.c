@@ -192,8 +192,7 @@ static struct findings *findings_keep(const struct findings *from)
 	struct arena *arena = arena_new();
 	struct findings *kept = arena_alloc(arena, sizeof(*kept));
 	findings_init(kept, arena);
-	for (size_t i = 0; i < from->count; i++)
-		findings_copy(kept, &from->items[i]);
+	findings_append(kept, from);
 	return kept;
 }
 

@@ -422,7 +422,6 @@ void hosts_findings(const struct hosts *hosts, struct findings *findings)
 {
 	for (struct map_entry *at = map_first(hosts->vhosts); at; at = map_next(at)) {
 		const struct vhost *vhost = map_value(at);
-		for (size_t i = 0; vhost->findings && i < vhost->findings->count; i++)
-			findings_copy(findings, &vhost->findings->items[i]);
+		findings_append(findings, vhost->findings);
 	}
 }

@@ -722,11 +722,8 @@ static void slot_findings(const struct slot *slot, struct findings *findings)
 
 static void chunk_findings(const struct chunk *chunk, struct findings *findings)
 {
-	for (size_t i = 0; i < chunk->count; i++) {
-		const struct findings *notes = chunk->entries[i].notes;
-		for (size_t k = 0; notes && k < notes->count; k++)
-			findings_copy(findings, &notes->items[k]);
-	}
+	for (size_t i = 0; i < chunk->count; i++)
+		findings_append(findings, chunk->entries[i].notes);
 }
 
 static void unknown_finding(struct str kind, const struct unknown *unknown,

@@ -658,8 +658,7 @@ static void file_findings(const struct files_source *source, struct findings *fi
 
 void files_source_findings(const struct files_source *source, struct findings *findings)
 {
-	for (size_t i = 0; i < source->problems->count; i++)
-		findings_copy(findings, &source->problems->items[i]);
+	findings_append(findings, source->problems);
 	file_findings(source, findings);
 	catalog_findings(source->catalog, findings);
 }

@@ -264,7 +264,6 @@ void kube_objects_findings(const struct kube_objects *objects, struct findings *
 {
 	for (struct map_entry *e = map_first(objects->entries); e; e = map_next(e)) {
 		const struct entry *entry = map_value(e);
-		for (size_t i = 0; entry->notes && i < entry->notes->findings.count; i++)
-			findings_copy(findings, &entry->notes->findings.items[i]);
+		findings_append(findings, entry->notes ? &entry->notes->findings : NULL);
 	}
 }

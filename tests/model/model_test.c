@@ -98,8 +98,8 @@ static void findings_are_copied_and_ordered(void **state)
 	assert_true(str_is(findings.items[0].name, "one"));
 	assert_true(str_is(findings.items[0].origin, "f.yaml:1"));
 	findings_init(&copies, other);
-	for (size_t i = 0; i < findings.count; i++)
-		findings_copy(&copies, &findings.items[i]);
+	findings_append(&copies, &findings);
+	findings_append(&copies, NULL);
 	arena_free(arena);
 	assert_int_equal(copies.error_count, 10);
 	qsort(copies.items, copies.count, sizeof(*copies.items), finding_cmp);
