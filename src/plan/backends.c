@@ -164,14 +164,6 @@ static void unit_delete(struct backends *backends, struct backend_unit *unit)
 	free(unit);
 }
 
-static void emit_fitting(struct emit *emit, enum plan_table table, struct str key,
-			 struct str value)
-{
-	bool fits = emit_entry(emit, table, key, value);
-	assert(fits); /* names of at most 253 bytes each, an address, numbers */
-	(void)fits;
-}
-
 static void server_emit(struct emit *emit, struct str backend, const struct server_view *server)
 {
 	bool v6 = str_chr(server->address, ':', 0) < server->address.n;

@@ -51,6 +51,9 @@ void emit_end(struct emit *emit, struct entry_list *list, struct findings **find
 bool emit_entry(struct emit *emit, enum plan_table table, struct str key, struct str value)
 	must_check;
 
+/* The same of what fits by its own maxima: names, addresses, hosts, paths, one decision list. */
+void emit_fitting(struct emit *emit, enum plan_table table, struct str key, struct str value);
+
 /* Takes back what was emitted after the first `count` entries (emit->count at some time). */
 void emit_rewind(struct emit *emit, size_t count);
 

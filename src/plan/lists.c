@@ -116,9 +116,7 @@ static struct str segment_emit(struct emit *emit, struct sb *sb, struct list_ent
 	assert(bytes <= MAX_LIST_BYTES);
 	(void)bytes;
 	struct str id = emit_id(emit, "?", sb_str(sb));
-	bool fits = emit_entry(emit, PLAN_LIST, id, sb_str(sb));
-	assert(fits);
-	(void)fits;
+	emit_fitting(emit, PLAN_LIST, id, sb_str(sb));
 	return id;
 }
 
@@ -336,9 +334,7 @@ static void method_emit(struct emit *emit, struct str id, struct str method, str
 	struct str key = arena_strf(emit->scratch, method.n ? STR_FMT "/" STR_FMT "/" :
 							      STR_FMT "/" STR_FMT,
 				    STR_ARG(id), STR_ARG(method));
-	bool fits = emit_entry(emit, PLAN_METHOD, key, verdict);
-	assert(fits);
-	(void)fits;
+	emit_fitting(emit, PLAN_METHOD, key, verdict);
 }
 
 /* Methods that are answered as any other is need no entry. */
