@@ -53,6 +53,7 @@ bool caps_parse(struct str version, struct haproxy_caps *ret_caps, struct error 
 	caps.unsafe_del_server = release < 3000;
 	caps.wait_removable = release >= 3000;
 	caps.hot_memory = release >= 3000;
+	caps.spop_mode = release >= 3001;
 	caps.checks_host = release >= 3002;
 	caps.add_backend = release >= 3004;
 	caps.headers_bin = release >= 3004;

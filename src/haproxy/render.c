@@ -80,6 +80,12 @@ static void numbered(struct render *r, const struct template_fill *fill, struct 
 	}
 }
 
+static void when(const struct template_fill *fill, struct str text, bool wanted)
+{
+	if (wanted)
+		template_block(fill, NULL, text);
+}
+
 static struct str maps_path(struct render *r)
 {
 	return arena_strf(r->arena, "%s/maps", r->state->run_dir);
@@ -87,14 +93,13 @@ static struct str maps_path(struct render *r)
 
 /* ---- base ---- */
 
-static void header_line(struct render *r, const struct template_fill *fill, struct str text,
-			const char *dir, const char *op, struct str name)
+static void header_line(const struct template_fill *fill, struct str text, struct str dir,
+			struct str op, struct str name)
 {
-	(void)r;
 	const struct template_value values[] = {
-		{ "DIRECTION", str_of(strcmp(dir, "req") == 0 ? "request" : "response") },
-		{ "DIR", str_of(dir) },
-		{ "OP", str_of(op) },
+		{ "DIRECTION", str_is(dir, "req") ? STR("request") : STR("response") },
+		{ "DIR", dir },
+		{ "OP", op },
 		{ "NAME", name },
 		{ 0 },
 	};
@@ -108,7 +113,7 @@ static void header_bin_lines(struct render *r, const struct template_fill *fill,
 		return;
 	for (size_t d = 0; d < 2; d++) {
 		for (size_t o = 0; o < 3; o++)
-			header_line(r, fill, text, dirs[d], ops[o], STR_NONE);
+			header_line(fill, text, str_of(dirs[d]), str_of(ops[o]), STR_NONE);
 	}
 }
 
@@ -135,9 +140,7 @@ static void header_name_lines(struct render *r, const struct template_fill *fill
 		struct str dir = str_cut(&rest, '/');
 		struct str op = str_cut(&rest, '/');
 		if (str_is(op, "del") == del)
-			header_line(r, fill, text, str_is(dir, "req") ? "req" : "res",
-				    str_is(op, "set") ? "set" : str_is(op, "add") ? "add" : "del",
-				    rest);
+			header_line(fill, text, dir, op, rest);
 	}
 	free(sorted);
 	map_free(triples, NULL);
@@ -162,7 +165,7 @@ static void base_block(void *user, const struct template_fill *fill, struct str 
 	if (wanted)
 		template_block(fill, NULL, text);
 	else if (str_is(name, "HEADERS"))
-		numbered(r, fill, text, 1, has_header_lines(r) ? 1 : 0);
+		when(fill, text, has_header_lines(r));
 	else if (str_is(name, "HEADER_BIN"))
 		header_bin_lines(r, fill, text);
 	else if (str_is(name, "HEADER_SET"))
@@ -178,8 +181,6 @@ static void base_block(void *user, const struct template_fill *fill, struct str 
 static void render_base(struct render *r, struct sb *out)
 {
 	const struct render_options *o = r->options;
-	bool spop = r->state->caps.major > 3 ||
-		    (r->state->caps.major == 3 && r->state->caps.minor >= 1);
 	const struct template_value values[] = {
 		{ "RUN", str_of(r->state->run_dir) },
 		{ "MAPS", maps_path(r) },
@@ -188,7 +189,7 @@ static void render_base(struct render *r, struct sb *out)
 		{ "THREADS", number(r->arena, o->threads) },
 		{ "MAXCONN", number(r->arena, o->maxconn) },
 		{ "LOG_TARGET", str_of(o->log_target) },
-		{ "SPOP_MODE", spop ? STR("spop") : STR("tcp") },
+		{ "SPOP_MODE", r->state->caps.spop_mode ? STR("spop") : STR("tcp") },
 		{ "SCHEMA", r->schema },
 		{ 0 },
 	};
@@ -260,9 +261,8 @@ static bool is_usual_port(const struct render *r)
 	return str_is(r->value.port, r->value.https ? "443" : "80");
 }
 
-static void record_lines(struct render *r, const struct template_fill *fill, struct str text)
+static void record_lines(const struct template_fill *fill, struct str text)
 {
-	(void)r;
 	template_block(fill, NULL, str_of(template_record_cfg));
 	template_block(fill, NULL, text);
 }
@@ -274,15 +274,15 @@ static void frontend_block(void *user, const struct template_fill *fill, struct 
 	if (str_is(name, "BIND"))
 		bind_lines(r, fill, text);
 	else if (str_is(name, "TLS_ACLS") || str_is(name, "TLS"))
-		numbered(r, fill, text, 1, r->value.https ? 1 : 0);
+		when(fill, text, r->value.https);
 	else if (str_is(name, "HTTP"))
-		numbered(r, fill, text, 1, r->value.https ? 0 : 1);
+		when(fill, text, !r->value.https);
 	else if (str_is(name, "LABEL") || str_is(name, "LISTENER"))
 		numbered(r, fill, text, 2, MAX_WILDCARD_LABELS + 1);
 	else if (str_is(name, "RECORD"))
-		record_lines(r, fill, text);
+		record_lines(fill, text);
 	else if (str_is(name, "PORT"))
-		numbered(r, fill, text, 1, is_usual_port(r) ? 0 : 1);
+		when(fill, text, !is_usual_port(r));
 	else if (str_is(name, "ROUND"))
 		template_block(fill, NULL, str_of(template_round_cfg));
 	else if (str_is(name, "MORE_ROUNDS"))
@@ -290,9 +290,9 @@ static void frontend_block(void *user, const struct template_fill *fill, struct 
 	else if (str_is(name, "SWITCH"))
 		switch_lines(r, fill, text);
 	else if (str_is(name, "HOST_CHECK"))
-		numbered(r, fill, text, 1, r->state->caps.checks_host ? 0 : 1);
+		when(fill, text, !r->state->caps.checks_host);
 	else if (str_is(name, "SPARE"))
-		numbered(r, fill, text, 1, r->state->caps.add_backend ? 0 : 1);
+		when(fill, text, !r->state->caps.add_backend);
 }
 
 static void render_frontend(struct render *r, struct sb *out)

@@ -13,16 +13,16 @@ static void versions(void **state)
 	static const struct {
 		const char *text;
 		unsigned major, minor, patch;
-		bool quirks, wait, backends, sync_reload;
+		bool quirks, wait, spop, backends, sync_reload;
 	} rows[] = {
 		{ "HAProxy version 2.6.12-1+deb12u4 2026/10/17 - https://haproxy.org/", 2, 6, 12,
-		  true, false, false, false },
-		{ "2.8.5", 2, 8, 5, true, false, false, true },
-		{ "3.0.11-1+deb13u4", 3, 0, 11, false, true, false, true },
-		{ "3.3.0", 3, 3, 0, false, true, false, true },
-		{ "HAProxy version 3.4.7-1 2026/10/14", 3, 4, 7, false, true, true, true },
-		{ "3.5-dev5-abcdef", 3, 5, 0, false, true, true, true },
-		{ "10.0.1", 10, 0, 1, false, true, true, true },
+		  true, false, false, false, false },
+		{ "2.8.5", 2, 8, 5, true, false, false, false, true },
+		{ "3.0.11-1+deb13u4", 3, 0, 11, false, true, false, false, true },
+		{ "3.3.0", 3, 3, 0, false, true, true, false, true },
+		{ "HAProxy version 3.4.7-1 2026/10/14", 3, 4, 7, false, true, true, true, true },
+		{ "3.5-dev5-abcdef", 3, 5, 0, false, true, true, true, true },
+		{ "10.0.1", 10, 0, 1, false, true, true, true, true },
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct haproxy_caps caps;
@@ -34,6 +34,7 @@ static void versions(void **state)
 		assert_int_equal(caps.unsafe_del_server, rows[i].quirks);
 		assert_int_equal(caps.wait_removable, rows[i].wait);
 		assert_int_equal(caps.hot_memory, rows[i].wait);
+		assert_int_equal(caps.spop_mode, rows[i].spop);
 		assert_int_equal(caps.add_backend, rows[i].backends);
 		assert_int_equal(caps.headers_bin, rows[i].backends);
 		assert_int_equal(caps.sync_reload, rows[i].sync_reload);
