@@ -2,24 +2,23 @@
 /* ReferenceGrants: who may refer across namespaces. */
 #include "resolve/view.h"
 
-static bool allows_from(const struct reference_grant *grant, struct str group, struct str kind,
-			struct str ns)
+static bool allows_from(const struct reference_grant *grant, const struct object *from)
 {
 	for (size_t i = 0; i < grant->from_count; i++) {
-		const struct grant_from *from = &grant->from[i];
-		if (str_eq(from->group, group) && str_eq(from->kind, kind) && str_eq(from->ns, ns))
+		const struct grant_from *item = &grant->from[i];
+		if (kind_find(item->group, item->kind) == from->kind &&
+		    str_eq(item->ns, from->meta.ns))
 			return true;
 	}
 	return false;
 }
 
-static bool allows_to(const struct reference_grant *grant, struct str group, struct str kind,
-		      struct str name)
+static bool allows_to(const struct reference_grant *grant, enum kind kind, struct str name)
 {
 	for (size_t i = 0; i < grant->to_count; i++) {
-		const struct grant_to *to = &grant->to[i];
-		if (str_eq(to->group, group) && str_eq(to->kind, kind) &&
-		    (str_empty(to->name) || str_eq(to->name, name)))
+		const struct grant_to *item = &grant->to[i];
+		if (kind_find(item->group, item->kind) == kind &&
+		    (str_empty(item->name) || str_eq(item->name, name)))
 			return true;
 	}
 	return false;
@@ -39,19 +38,17 @@ static size_t first_of_namespace(const struct object *const *objects, size_t cou
 	return low;
 }
 
-bool reference_allowed(const struct store *store, struct str from_group, struct str from_kind,
-		       struct str from_ns, struct str to_group, struct str to_kind,
-		       struct str to_ns, struct str to_name)
+bool reference_allowed(const struct store *store, const struct object *from, enum kind kind,
+		       struct str ns, struct str name)
 {
-	if (str_eq(from_ns, to_ns))
+	if (str_eq(from->meta.ns, ns))
 		return true;
 	size_t count;
 	const struct object *const *grants = store_list(store, KIND_REFERENCEGRANT, &count);
-	for (size_t i = first_of_namespace(grants, count, to_ns);
-	     i < count && str_eq(grants[i]->meta.ns, to_ns); i++) {
+	for (size_t i = first_of_namespace(grants, count, ns);
+	     i < count && str_eq(grants[i]->meta.ns, ns); i++) {
 		const struct reference_grant *grant = &grants[i]->reference_grant;
-		if (allows_from(grant, from_group, from_kind, from_ns) &&
-		    allows_to(grant, to_group, to_kind, to_name))
+		if (allows_from(grant, from) && allows_to(grant, kind, name))
 			return true;
 	}
 	return false;

@@ -158,9 +158,7 @@ static const struct object *find_certificate(const struct listener_scope *scope,
 				       STR_ARG(ref->kind), STR_ARG(ref->group));
 		return NULL;
 	}
-	if (!reference_allowed(scope->store, STR(GROUP_GATEWAY), STR("Gateway"),
-			       scope->gateway->meta.ns, ref->group, ref->kind, ref->ns,
-			       ref->name)) {
+	if (!reference_allowed(scope->store, scope->gateway, KIND_SECRET, ref->ns, ref->name)) {
 		*ret_reason = "RefNotPermitted";
 		*ret_text = arena_strf(arena,
 				       "No ReferenceGrant in namespace " STR_FMT " lets Gateways of "

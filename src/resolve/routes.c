@@ -219,8 +219,7 @@ static struct ref_problem check_target(const struct rule_scope *scope, enum kind
 				   STR_FMT "\"). Refer to a Service, or a Backend of group "
 				   GROUP_TIDEGATE ".", STR_ARG(ref->kind), STR_ARG(ref->group)),
 		};
-	if (!reference_allowed(scope->store, STR(GROUP_GATEWAY), STR("HTTPRoute"), route_ns,
-			       ref->group, ref->kind, ref->ns, ref->name))
+	if (!reference_allowed(scope->store, scope->view->object, kind, ref->ns, ref->name))
 		return (struct ref_problem){
 			"RefNotPermitted",
 			arena_strf(arena, "No ReferenceGrant in namespace " STR_FMT " lets "

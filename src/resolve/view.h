@@ -163,11 +163,10 @@ size_t service_given_addresses(const struct gateway_service *service,
 /* Whether a Gateway's view depends on that Service, there or not. */
 bool gateways_use_service(const struct gateways_view *view, struct str ns, struct str name);
 
-/* True when a ReferenceGrant in to_ns lets (from_kind in from_ns) refer to (to_kind, name);
+/* True when a ReferenceGrant in ns lets objects like `from` refer to that one, there or not;
  * always true inside one namespace. */
-bool reference_allowed(const struct store *store, struct str from_group, struct str from_kind,
-		       struct str from_ns, struct str to_group, struct str to_kind,
-		       struct str to_ns, struct str to_name);
+bool reference_allowed(const struct store *store, const struct object *from, enum kind kind,
+		       struct str ns, struct str name);
 
 /* ---- HTTPRoutes ---- */
 
