@@ -289,10 +289,9 @@ static bool needs_reload(const struct engine *engine, const struct change *chang
 	return true;
 }
 
-static void take_update(struct engine *engine, const struct changes *changes)
+/* The state takes the changes; what they need beside commands is wanted. */
+static void note_changes(struct engine *engine, const struct changes *changes)
 {
-	struct lowering l = { .engine = engine, .arena = arena_new(), .groups = map_new(),
-			      .now_ms = engine_now_ms() };
 	char reason[sizeof(engine->reload_reason)];
 	for (size_t i = 0; i < changes->count; i++) {
 		if (needs_reload(engine, &changes->items[i], reason, sizeof(reason)))
@@ -304,13 +303,20 @@ static void take_update(struct engine *engine, const struct changes *changes)
 	}
 	for (size_t i = 0; i < changes->count; i++)
 		state_change(engine->state, &changes->items[i]);
+	engine->change_count += changes->count;
+}
+
+static void take_update(struct engine *engine, const struct changes *changes)
+{
+	struct lowering l = { .engine = engine, .arena = arena_new(), .groups = map_new(),
+			      .now_ms = engine_now_ms() };
+	note_changes(engine, changes);
 	if (map_count(engine->dead_backends))
 		retire_strangers(&l);
 	for (size_t i = 0; i < changes->count; i++) {
 		lower(&l, &changes->items[i]);
 		write_certificate_files(engine, l.arena, &changes->items[i]);
 	}
-	engine->change_count += changes->count;
 	map_free(l.groups, NULL);
 	arena_free(l.arena);
 }
@@ -319,18 +325,10 @@ static void take_update(struct engine *engine, const struct changes *changes)
 static void take_held_update(struct engine *engine, const struct changes *changes)
 {
 	struct arena *arena = arena_new();
-	char reason[sizeof(engine->reload_reason)];
-	for (size_t i = 0; i < changes->count; i++) {
-		const struct change *change = &changes->items[i];
-		if (needs_reload(engine, change, reason, sizeof(reason)))
-			engine_want_reload(engine, "%s", reason);
-	}
-	for (size_t i = 0; i < changes->count; i++)
-		state_change(engine->state, &changes->items[i]);
+	note_changes(engine, changes);
 	for (size_t i = 0; i < changes->count; i++)
 		write_certificate_files(engine, arena, &changes->items[i]);
 	arena_free(arena);
-	engine->change_count += changes->count;
 	engine->maps_dirty = engine->cfg_dirty = true;
 	engine_want_repair(engine, "an update while HAProxy was not read");
 }
