@@ -8,7 +8,6 @@
 #include <assert.h>
 
 #include "base/map.h"
-#include "match/list.h"
 #include "plan/rule.h"
 #include "plan/units.h"
 #include "plan/vhost.h"
@@ -236,24 +235,6 @@ struct collection {
 	size_t count, capacity;
 };
 
-static bool values_compile(const struct value_match *values, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (values[i].type == MATCH_REGEX && !regex_check(values[i].value, NULL))
-			return false;
-	}
-	return true;
-}
-
-/* A match with a bad regular expression never matches (resolve has a finding on it); in a
- * decision list it would spoil the list for everybody else. */
-static bool match_compiles(const struct http_match *match)
-{
-	return (match->path_type != MATCH_REGEX || regex_check(match->path, NULL)) &&
-	       values_compile(match->headers, match->header_count) &&
-	       values_compile(match->queries, match->query_count);
-}
-
 static void collect_route(struct collection *all, struct arena *scratch,
 			  const struct route_unit *unit, uint32_t tier)
 {
@@ -262,7 +243,8 @@ static void collect_route(struct collection *all, struct arena *scratch,
 		const struct rule_view *rule = &view->rules[i];
 		struct str verdict = rule_verdict(scratch, rule, unit->failed_rules >> i & 1);
 		for (uint32_t j = 0; j < rule->spec->match_count; j++) {
-			if (rule->broken && !match_compiles(&rule->spec->matches[j]))
+			/* In a decision list a bad one would spoil the list for everybody else. */
+			if (rule->bad_matches >> j & 1)
 				continue;
 			all->items = grow(all->items, all->count, &all->capacity,
 					  sizeof(*all->items));

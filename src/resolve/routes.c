@@ -3,6 +3,7 @@
 #include "match/list.h"
 #include "resolve/attach.h"
 
+#include <assert.h>
 #include <stdarg.h>
 
 enum { FIELD_BYTES = 160 };
@@ -68,22 +69,22 @@ static bool check_values(struct rule_scope *scope, const struct value_match *val
 	return good;
 }
 
-static bool check_matches(struct rule_scope *scope, const struct http_rule *spec, size_t rule)
+static void check_matches(struct rule_scope *scope, struct rule_view *rule, size_t index)
 {
-	bool good = true;
+	const struct http_rule *spec = rule->spec;
+	assert(spec->match_count <= MAX_MATCHES_PER_RULE);
 	for (size_t i = 0; i < spec->match_count; i++) {
 		const struct http_match *match = &spec->matches[i];
-		if (match->path_type == MATCH_REGEX &&
-		    !check_regex(scope, match->path, "spec.rules[%zu].matches[%zu].path.value",
-				 rule, i))
-			good = false;
-		if (!check_values(scope, match->headers, match->header_count, rule, i, "headers"))
-			good = false;
-		if (!check_values(scope, match->queries, match->query_count, rule, i,
-				  "queryParams"))
-			good = false;
+		bool good = match->path_type != MATCH_REGEX ||
+			    check_regex(scope, match->path,
+					"spec.rules[%zu].matches[%zu].path.value", index, i);
+		good &= check_values(scope, match->headers, match->header_count, index, i,
+				     "headers");
+		good &= check_values(scope, match->queries, match->query_count, index, i,
+				     "queryParams");
+		if (!good)
+			rule->bad_matches |= UINT64_C(1) << i;
 	}
-	return good;
 }
 
 static size_t path_segments(struct str path)
@@ -289,10 +290,9 @@ static void resolve_rule(struct rule_scope *scope, struct rule_view *rule, size_
 	rule->name = arena_strf(view->arena, STR_FMT "/" STR_FMT "/%zu", STR_ARG(meta->ns),
 				STR_ARG(meta->name), index);
 	snprintf(field, sizeof(field), "spec.rules[%zu]", index);
-	if (!check_matches(scope, spec, index))
-		rule->broken = true;
-	if (!check_filters(scope, spec, spec->filters, spec->filter_count, field))
-		rule->broken = true;
+	check_matches(scope, rule, index);
+	bool honoured = check_filters(scope, spec, spec->filters, spec->filter_count, field);
+	rule->broken = rule->bad_matches || !honoured;
 	scope->broken_count += rule->broken;
 	rule->refs = arena_array(view->arena, spec->ref_count, sizeof(*rule->refs));
 	rule->ref_count = spec->ref_count;

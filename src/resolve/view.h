@@ -202,8 +202,9 @@ struct rule_view {
 	struct str name; /* "default/store/0": namespace/route/index */
 	struct ref_view *refs; /* one per spec ref, same order */
 	size_t ref_count;
-	bool broken; /* a filter that cannot be honoured, or a bad regular expression: all its
-		      * requests get 500 */
+	uint64_t bad_matches; /* bit per match: with a bad regular expression, it never matches */
+	bool broken; /* a filter that cannot be honoured, or a bad match: all its requests get
+		      * 500 */
 };
 
 struct route_view {

@@ -24,7 +24,7 @@ static const char *const hosts[] = {
 	"*.b.example.com", "other.org",
 };
 static const char *const paths[] = { "/", "/foo", "/foo/bar", "/foobar", "/foo/", "/x/y/z" };
-static const char *const regexes[] = { "/foo/[a-z]+", "/x/.*", ".*", "/foo/bar", "/(a|foo)" };
+static const char *const regexes[] = { "/foo/[a-z]+", "/x/.*", ".*", "/foo/bar", "/(a|foo)", "/(" };
 
 static struct object *object_new(enum kind kind, struct str ns, struct str name)
 {

@@ -322,19 +322,21 @@ static void some_rules_broken(void **state)
 {
 	static const struct {
 		const char *rule, *field, *mention;
+		uint64_t bad_matches;
 	} cases[] = {
-		{ REGEX_PATH, "spec.rules[1].matches[0].path.value", "column" },
+		{ REGEX_PATH, "spec.rules[1].matches[0].path.value", "column", 1 },
 		{ "{'matches':[{'headers':[{'name':'x','type':'RegularExpression','value':'['}]}],"
-		  "'backendRefs':[" WEB "]}", "spec.rules[1].matches[0].headers[0].value", "column" },
+		  "'backendRefs':[" WEB "]}", "spec.rules[1].matches[0].headers[0].value", "column",
+		  1 },
 		{ "{'matches':[{},{'queryParams':[{'name':'x','type':'RegularExpression',"
 		  "'value':'+'}]}],'backendRefs':[" WEB "]}",
-		  "spec.rules[1].matches[1].queryParams[0].value", "column" },
+		  "spec.rules[1].matches[1].queryParams[0].value", "column", 2 },
 		{ "{'filters':[{'type':'RequestMirror','requestMirror':{'backendRef':" WEB "}}],"
-		  "'backendRefs':[" WEB "]}", "spec.rules[1].filters[0]", "RequestMirror" },
+		  "'backendRefs':[" WEB "]}", "spec.rules[1].filters[0]", "RequestMirror", 0 },
 		{ "{'matches':[{'path':{'value':'/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16'}}],"
 		  "'filters':[{'type':'URLRewrite','urlRewrite':{'path':{'type':"
 		  "'ReplacePrefixMatch','replacePrefixMatch':'/x'}}}],'backendRefs':[" WEB "]}",
-		  "spec.rules[1].filters[0]", "15" },
+		  "spec.rules[1].filters[0]", "15", 0 },
 	};
 	struct world *world = *state;
 	world_service(world, "default", "web", "", true);
@@ -353,6 +355,7 @@ static void some_rules_broken(void **state)
 		assert_int_equal(view->attachment_count, 1);
 		assert_false(world->routes[0]->rules[0].broken);
 		assert_true(world->routes[0]->rules[1].broken);
+		assert_int_equal(world->routes[0]->rules[1].bad_matches, cases[i].bad_matches);
 		assert_finding(&world->routes[0]->findings, cases[i].field, "UnsupportedValue");
 	}
 }
