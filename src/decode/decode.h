@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* JSON object -> model, with every check that an API server's CRD validation makes.
  *
- * The only user of json-c besides source/ (which makes the JSON). An object with an error
- * finding is not made: whoever asked keeps the version that was in force before. */
+ * source/ makes the JSON. An object with an error finding is not made: whoever asked keeps the
+ * version that was in force before. */
 #pragma once
 
 #include "model/finding.h"
@@ -11,8 +11,8 @@ struct json_object;
 
 enum decode_result {
 	DECODE_OK = 0,
-	DECODE_INVALID, /* findings say why; ret_kind and ret_meta-like text are in them */
-	DECODE_UNKNOWN, /* a kind that is not read; ret_kind_name tells "group/Kind" */
+	DECODE_INVALID, /* findings say why */
+	DECODE_UNKNOWN, /* a kind that is not read */
 };
 
 struct decode_output {

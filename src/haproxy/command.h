@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Runtime API text: the only place where it is written.
+/* Runtime API text that changes something: the only place where it is written. Who wants to know
+ * something writes the question where the answer is read.
  *
  * Commands are chained with ";" on one line, since HAProxy >= 3.0 executes only the first line
  * of a connection; a batch is what one connection carries. No batch is longer than

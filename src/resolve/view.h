@@ -8,8 +8,8 @@
  * a route_view borrows from its own HTTPRoute object and from the gateways_view it was made
  * with, and copies everything else. So a route's view must be remade when its route, any
  * Gateway-side object (Gateway, GatewayClass, GatewayParameters, Namespace, ReferenceGrant,
- * Secret, ConfigMap, the Service of a Gateway), or one of the objects in its `needs` changes, and
- * at no other time.
+ * Secret, the Service of a Gateway), or one of the objects in its `needs` changes, and at no other
+ * time.
  *
  * Pure: the only clock is the now_s passed in, and it is used for certificate warnings. */
 #pragma once
