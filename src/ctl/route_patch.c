@@ -4,102 +4,6 @@
 #include <assert.h>
 #include <json-c/json.h>
 
-#include "base/sb.h"
-#include "daemon/overrides.h"
-
-enum { LIST_BYTES = 160 };
-
-bool route_weights_parse(struct str rule, const char *const *words, size_t count,
-			 struct route_weights *ret, struct error *err)
-{
-	ret->rule = rule;
-	ret->count = 0;
-	if (count > MAX_WEIGHT_WORDS)
-		return error_set(err, ERR_LIMIT, "more than %d weights", MAX_WEIGHT_WORDS);
-	for (; ret->count < count; ret->count++) {
-		struct weight_word *word = &ret->words[ret->count];
-		if (!override_parse(str_of(words[ret->count]), &word->backend, &word->weight, err))
-			return false;
-	}
-	return true;
-}
-
-uint32_t route_weight(const struct route_weights *weights, const struct object *route, size_t rule,
-		      size_t ref)
-{
-	const struct http_rule *spec = &route->http_route.rules[rule];
-	uint32_t weight = spec->refs[ref].weight;
-	if (!override_names_rule(weights->rule, spec, rule))
-		return weight;
-	for (size_t i = 0; i < weights->count; i++) {
-		if (override_names_ref(weights->words[i].backend, &spec->refs[ref]))
-			weight = weights->words[i].weight;
-	}
-	return weight;
-}
-
-/* ---- What names nothing ---- */
-
-static bool names_ref(struct str backend, const struct http_rule *rule)
-{
-	for (size_t i = 0; i < rule->ref_count; i++) {
-		if (override_names_ref(backend, &rule->refs[i]))
-			return true;
-	}
-	return false;
-}
-
-static bool no_rule(const struct route_weights *weights, const struct object *route,
-		    struct error *err)
-{
-	return error_set(err, ERR_NOTFOUND, "HTTPRoute " STR_FMT "/" STR_FMT " has no rule \"" STR_FMT
-			 "\": it has %zu, counted from 0, or called by their names",
-			 STR_ARG(route->meta.ns), STR_ARG(route->meta.name), STR_ARG(weights->rule),
-			 route->http_route.rule_count);
-}
-
-static bool no_ref(const struct route_weights *weights, const struct object *route,
-		   struct str backend, struct error *err)
-{
-	char list[LIST_BYTES] = "";
-	for (size_t r = 0; r < route->http_route.rule_count; r++) {
-		const struct http_rule *rule = &route->http_route.rules[r];
-		for (size_t i = 0; override_names_rule(weights->rule, rule, r) &&
-				   i < rule->ref_count; i++) {
-			size_t used = strlen(list);
-			snprintf(list + used, sizeof(list) - used, "%s" STR_FMT, used ? ", " : "",
-				 STR_ARG(rule->refs[i].name));
-		}
-	}
-	return error_set(err, ERR_NOTFOUND, "%s" STR_FMT "%sHTTPRoute " STR_FMT "/" STR_FMT
-			 " has no backendRef \"" STR_FMT "\"%s%s", str_empty(weights->rule) ? "" : "rule ",
-			 STR_ARG(weights->rule), str_empty(weights->rule) ? "" : " of ",
-			 STR_ARG(route->meta.ns), STR_ARG(route->meta.name), STR_ARG(backend),
-			 *list ? ": it has " : "", list);
-}
-
-bool route_weights_check(const struct route_weights *weights, const struct object *route,
-			 struct error *err)
-{
-	const struct http_route *spec = &route->http_route;
-	bool named = false;
-	for (size_t r = 0; r < spec->rule_count; r++)
-		named |= override_names_rule(weights->rule, &spec->rules[r], r);
-	if (!named)
-		return no_rule(weights, route, err);
-	for (size_t i = 0; i < weights->count; i++) {
-		bool found = false;
-		for (size_t r = 0; r < spec->rule_count; r++)
-			found |= override_names_rule(weights->rule, &spec->rules[r], r) &&
-				 names_ref(weights->words[i].backend, &spec->rules[r]);
-		if (!found)
-			return no_ref(weights, route, weights->words[i].backend, err);
-	}
-	return true;
-}
-
-/* ---- The patch ---- */
-
 static void add_operation(struct json_object *patch, const char *op, const char *path,
 			  struct json_object *value)
 {
@@ -121,14 +25,14 @@ static struct json_object *element(struct json_object *json, const char *name, s
 	return json_object_array_get_idx(array, index);
 }
 
-static void patch_rule(const struct route_weights *weights, const struct object *route, size_t r,
+static void patch_rule(const struct weights *weights, const struct object *route, size_t r,
 		       struct json_object *json, struct json_object *patch)
 {
 	const struct http_rule *rule = &route->http_route.rules[r];
 	size_t before = json_object_array_length(patch);
 	char path[128];
 	for (size_t i = 0; i < rule->ref_count; i++) {
-		uint32_t weight = route_weight(weights, route, r, i);
+		uint32_t weight = weights_of(weights, route, r, i);
 		if (weight == rule->refs[i].weight)
 			continue;
 		struct json_object *ref = element(json, "backendRefs", i);
@@ -146,7 +50,7 @@ static void patch_rule(const struct route_weights *weights, const struct object 
 	}
 }
 
-struct json_object *route_patch(const struct route_weights *weights, const struct object *route,
+struct json_object *route_patch(const struct weights *weights, const struct object *route,
 				struct json_object *json)
 {
 	struct json_object *patch = json_object_new_array(), *spec = NULL;

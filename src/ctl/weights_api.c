@@ -6,7 +6,6 @@
 
 #include "ctl/api.h"
 #include "ctl/route_patch.h"
-#include "daemon/overrides.h"
 #include "decode/decode.h"
 
 enum { MAX_ATTEMPTS = 5, PATH_BYTES = 1024 };
@@ -15,7 +14,7 @@ struct job {
 	const struct cli *cli;
 	struct api *api;
 	struct str ns, name;
-	struct route_weights weights;
+	struct weights weights;
 	char path[PATH_BYTES]; /* in the API, of the version that there is */
 	struct json_object *json;
 	struct object *route;
@@ -46,7 +45,12 @@ static bool read_job(const struct cli *cli, struct job *job, struct error *err)
 		return error_set(err, ERR_SYNTAX, "\"%s\" is no route: NAME or NAMESPACE/NAME, with "
 						  ":RULE behind it where one rule is meant",
 				 cli->args[0]);
-	return route_weights_parse(text, cli->args + 1, cli->arg_count - 1, &job->weights, err);
+	job->weights.rule = text;
+	for (size_t i = 1; i < cli->arg_count; i++) {
+		if (!weights_add(&job->weights, str_of(cli->args[i]), err))
+			return false;
+	}
+	return true;
 }
 
 static void forget_route(struct job *job)
@@ -138,7 +142,7 @@ static bool write_weights(struct job *job, struct error *err)
 	for (int i = 0; i < MAX_ATTEMPTS && again; i++) {
 		again = false;
 		if (i > 0 && (!read_route(job, err) ||
-			      !route_weights_check(&job->weights, job->route, err)))
+			      !weights_check(&job->weights, job->route, err)))
 			break;
 		struct json_object *patch = route_patch(&job->weights, job->route, job->json);
 		struct str text = str_of(json_object_to_json_string_ext(patch,
@@ -167,10 +171,10 @@ static void report_rule(struct report *report, const struct job *job, size_t r)
 	const struct http_rule *rule = &job->route->http_route.rules[r];
 	uint64_t total = 0;
 	for (size_t i = 0; i < rule->ref_count; i++)
-		total += route_weight(&job->weights, job->route, r, i);
+		total += weights_of(&job->weights, job->route, r, i);
 	for (size_t i = 0; i < rule->ref_count; i++) {
 		const struct backend_ref *ref = &rule->refs[i];
-		uint32_t weight = route_weight(&job->weights, job->route, r, i);
+		uint32_t weight = weights_of(&job->weights, job->route, r, i);
 		char text[640];
 		report_row(report);
 		snprintf(text, sizeof(text), "%zu%s" STR_FMT, r, str_empty(rule->name) ? "" : ":",
@@ -201,7 +205,7 @@ static void report_weights(const struct job *job)
 	report_init(&report, columns, sizeof(columns) / sizeof(columns[0]), ctl_format(job->cli),
 		    ctl_colours(job->cli), &out);
 	for (size_t r = 0; r < job->route->http_route.rule_count; r++) {
-		if (override_names_rule(job->weights.rule, &job->route->http_route.rules[r], r))
+		if (weight_names_rule(job->weights.rule, &job->route->http_route.rules[r], r))
 			report_rule(&report, job, r);
 	}
 	report_finish(&report, "No backends.");
@@ -216,7 +220,7 @@ int weights_in_cluster(const struct cli *cli)
 	job.api = api_open(cli, &err);
 	bool ok = job.api && read_job(cli, &job, &err);
 	int status = ok || !job.api ? EXIT_FAILED : EXIT_USAGE;
-	ok = ok && read_route(&job, &err) && route_weights_check(&job.weights, job.route, &err) &&
+	ok = ok && read_route(&job, &err) && weights_check(&job.weights, job.route, &err) &&
 	     write_weights(&job, &err);
 	if (ok)
 		report_weights(&job);

@@ -4,6 +4,7 @@
 #include "daemon/answers.h"
 #include "daemon/app.h"
 #include "daemon/log.h"
+#include "model/weights.h"
 
 struct question {
 	struct str ns, name, rule;
@@ -104,7 +105,7 @@ static void show(struct call *call)
 	report_init(&report, columns, sizeof(columns) / sizeof(columns[0]), call_format(call),
 		    call_colours(call), call_body(call));
 	for (size_t i = 0; i < route->http_route.rule_count; i++) {
-		if (override_names_rule(question->rule, &route->http_route.rules[i], i))
+		if (weight_names_rule(question->rule, &route->http_route.rules[i], i))
 			report_rule(&report, call_app(call), route, i);
 	}
 	report_finish(&report, "No backends.");
@@ -121,52 +122,24 @@ static void on_applied(void *user, const struct error *err)
 		show(call);
 }
 
-static bool names_something(const struct object *route, struct str rule, struct str backend)
-{
-	for (size_t r = 0; r < route->http_route.rule_count; r++) {
-		const struct http_rule *spec = &route->http_route.rules[r];
-		if (!override_names_rule(rule, spec, r))
-			continue;
-		for (size_t i = 0; i < spec->ref_count; i++) {
-			if (override_names_ref(backend, &spec->refs[i]))
-				return true;
-		}
-	}
-	return false;
-}
-
-/* One NAME=WEIGHT. */
-static bool take_weight(struct call *call, const struct object *route, struct str text, bool dry,
-			struct error *err)
+/* All or nothing: every word is looked at before the first takes effect. */
+static bool set_weights(struct call *call, const struct object *route, struct error *err)
 {
 	const struct question *question = call_state(call);
-	struct str backend;
-	uint32_t weight;
-	if (!override_parse(text, &backend, &weight, err))
-		return false;
-	if (!names_something(route, question->rule, backend))
-		return error_set(err, ERR_NOTFOUND,
-				 "%s" STR_FMT "%sroute " STR_FMT "/" STR_FMT
-				 " has no backendRef \"" STR_FMT "\"",
-				 str_empty(question->rule) ? "" : "rule ", STR_ARG(question->rule),
-				 str_empty(question->rule) ? "" : " of ", STR_ARG(question->ns),
-				 STR_ARG(question->name), STR_ARG(backend));
-	if (dry)
-		return true;
-	struct str key = object_key(call_arena(call), question->ns, question->name);
-	return overrides_set_weight(call_app(call)->overrides, key, question->rule, backend, weight,
-				    err);
-}
-
-static bool take_weights(struct call *call, const struct object *route, struct error *err)
-{
-	/* All or nothing: look at every word before the first takes effect. */
+	struct weights weights = { .rule = question->rule };
 	struct str text;
-	for (int dry = 1; dry >= 0; dry--) {
-		for (size_t i = 1; call_arg(call, "arg", i, &text); i++) {
-			if (!take_weight(call, route, text, dry, err))
-				return false;
-		}
+	for (size_t i = 1; call_arg(call, "arg", i, &text); i++) {
+		if (!weights_add(&weights, text, err))
+			return false;
+	}
+	if (!weights_check(&weights, route, err))
+		return false;
+	struct str key = object_key(call_arena(call), question->ns, question->name);
+	for (size_t i = 0; i < weights.count; i++) {
+		const struct weight_word *word = &weights.words[i];
+		if (!overrides_set_weight(call_app(call)->overrides, key, weights.rule,
+					  word->backend, word->weight, err))
+			return false;
 	}
 	return true;
 }
@@ -176,7 +149,7 @@ static bool change(struct call *call, const struct object *route, struct error *
 	struct app *app = call_app(call);
 	const struct question *question = call_state(call);
 	if (str_empty(call_first(call, "clear"))) {
-		if (!take_weights(call, route, err))
+		if (!set_weights(call, route, err))
 			return false;
 	} else {
 		struct str key = object_key(call_arena(call), question->ns, question->name);

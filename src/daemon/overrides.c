@@ -3,6 +3,7 @@
 
 #include "base/map.h"
 #include "base/out.h"
+#include "model/weights.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -332,50 +333,6 @@ bool overrides_save(const struct overrides *overrides, struct error *err)
 
 /* ---- routes ---- */
 
-bool override_parse(struct str text, struct str *ret_backend, uint32_t *ret_weight,
-		    struct error *err)
-{
-	size_t equals = str_chr(text, '=', 0);
-	uint64_t weight;
-	if (equals == text.n || equals == 0 ||
-	    !str_u64(str_sub(text, equals + 1, text.n), MAX_WEIGHT, &weight))
-		return error_set(err, ERR_SYNTAX,
-				 "\"" STR_FMT "\" is not NAME=WEIGHT with a weight from 0 to %d",
-				 STR_ARG(text), MAX_WEIGHT);
-	*ret_backend = str_sub(text, 0, equals);
-	*ret_weight = (uint32_t)weight;
-	return true;
-}
-
-bool override_names_rule(struct str selector, const struct http_rule *rule, size_t index)
-{
-	uint64_t number;
-	if (str_empty(selector))
-		return true;
-	if (!str_empty(rule->name) && str_eq(selector, rule->name))
-		return true;
-	return str_u64(selector, MAX_RULES * 1000, &number) && number == index;
-}
-
-bool override_names_ref(struct str selector, const struct backend_ref *ref)
-{
-	size_t colon = str_chr(selector, ':', 0);
-	uint64_t port;
-	if (colon < selector.n) {
-		if (!str_u64(str_sub(selector, colon + 1, selector.n), 65535, &port) ||
-		    !ref->has_port || port != ref->port)
-			return false;
-		selector = str_sub(selector, 0, colon);
-	}
-	size_t slash = str_chr(selector, '/', 0);
-	if (slash < selector.n) {
-		if (!str_eq(str_sub(selector, 0, slash), ref->ns))
-			return false;
-		selector = str_sub(selector, slash + 1, selector.n);
-	}
-	return str_eq(selector, ref->name);
-}
-
 bool overrides_has_route(const struct overrides *overrides, struct str ns, struct str name)
 {
 	for (size_t i = 0; i < overrides->weight_count; i++) {
@@ -407,10 +364,10 @@ static void apply_one(const struct weight_override *weight, struct object *objec
 {
 	for (size_t r = 0; r < object->http_route.rule_count; r++) {
 		struct http_rule *rule = &object->http_route.rules[r];
-		if (!override_names_rule(str_of(weight->rule), rule, r))
+		if (!weight_names_rule(str_of(weight->rule), rule, r))
 			continue;
 		for (size_t i = 0; i < rule->ref_count; i++) {
-			if (override_names_ref(str_of(weight->backend), &rule->refs[i]))
+			if (weight_names_ref(str_of(weight->backend), &rule->refs[i]))
 				rule->refs[i].weight = weight->weight;
 		}
 	}

@@ -12,9 +12,8 @@
 struct overrides;
 
 struct weight_override {
-	char *route;   /* "namespace/name" */
-	char *rule;    /* index or name; "": every rule */
-	char *backend; /* "name", "namespace/name", either with ":port" */
+	char *route;	      /* "namespace/name" */
+	char *rule, *backend; /* RULE and NAME of model/weights.h */
 	uint32_t weight;
 };
 
@@ -44,14 +43,6 @@ const struct weight_override *overrides_weights(const struct overrides *override
 						size_t *ret_count);
 const struct server_override *overrides_servers(const struct overrides *overrides,
 						size_t *ret_count);
-
-/* One NAME=WEIGHT of a command line; ret_backend borrows from it. */
-bool override_parse(struct str text, struct str *ret_backend, uint32_t *ret_weight,
-		    struct error *err) must_check;
-
-/* True when the selector (as in weight_override) names this rule, or this backendRef. */
-bool override_names_rule(struct str selector, const struct http_rule *rule, size_t index);
-bool override_names_ref(struct str selector, const struct backend_ref *ref);
 
 /* Writes the overridden weights into a route that is not in the store yet, and remembers what
  * its file says. Other kinds are left alone. */
