@@ -7,7 +7,8 @@
 #include "model/weights.h"
 
 struct question {
-	struct str ns, name, rule;
+	struct str ns, name;
+	struct weights weights;
 };
 
 static const struct object *find_route(const struct call *call, const struct question *question)
@@ -105,7 +106,7 @@ static void show(struct call *call)
 	report_init(&report, columns, sizeof(columns) / sizeof(columns[0]), call_format(call),
 		    call_colours(call), call_body(call));
 	for (size_t i = 0; i < route->http_route.rule_count; i++) {
-		if (weight_names_rule(question->rule, &route->http_route.rules[i], i))
+		if (weight_names_rule(question->weights.rule, &route->http_route.rules[i], i))
 			report_rule(&report, call_app(call), route, i);
 	}
 	report_finish(&report, "No backends.");
@@ -123,39 +124,39 @@ static void on_applied(void *user, const struct error *err)
 }
 
 /* All or nothing: every word is looked at before the first takes effect. */
-static bool set_weights(struct call *call, const struct object *route, struct error *err)
+static bool read_weights(struct call *call, const struct object *route, struct error *err)
 {
-	const struct question *question = call_state(call);
-	struct weights weights = { .rule = question->rule };
+	struct question *question = call_state(call);
 	struct str text;
 	for (size_t i = 1; call_arg(call, "arg", i, &text); i++) {
-		if (!weights_add(&weights, text, err))
+		if (!weights_add(&question->weights, text, err))
 			return false;
 	}
-	if (!weights_check(&weights, route, err))
-		return false;
-	struct str key = object_key(call_arena(call), question->ns, question->name);
-	for (size_t i = 0; i < weights.count; i++) {
-		const struct weight_word *word = &weights.words[i];
-		if (!overrides_set_weight(call_app(call)->overrides, key, weights.rule,
-					  word->backend, word->weight, err))
-			return false;
-	}
-	return true;
+	return weights_check(&question->weights, route, err);
 }
 
-static bool change(struct call *call, const struct object *route, struct error *err)
+static bool set_weights(struct call *call, struct error *err)
 {
-	struct app *app = call_app(call);
 	const struct question *question = call_state(call);
-	if (str_empty(call_first(call, "clear"))) {
-		if (!set_weights(call, route, err))
+	const struct weights *weights = &question->weights;
+	struct overrides *overrides = call_app(call)->overrides;
+	struct str key = object_key(call_arena(call), question->ns, question->name);
+	for (size_t i = 0; i < weights->count; i++) {
+		if (!overrides_set_weight(overrides, key, weights->rule, weights->words[i].backend,
+					  weights->words[i].weight, err))
 			return false;
-	} else {
-		struct str key = object_key(call_arena(call), question->ns, question->name);
-		overrides_clear_weights(app->overrides, key, question->rule);
 	}
-	return overrides_save(app->overrides, err);
+	return overrides_save(overrides, err);
+}
+
+/* The rule may be gone. */
+static bool clear_weights(struct call *call, struct error *err)
+{
+	const struct question *question = call_state(call);
+	struct overrides *overrides = call_app(call)->overrides;
+	struct str key = object_key(call_arena(call), question->ns, question->name);
+	overrides_clear_weights(overrides, key, question->weights.rule);
+	return overrides_save(overrides, err);
 }
 
 void answer_weights(struct call *call)
@@ -169,7 +170,7 @@ void answer_weights(struct call *call)
 	struct question *question = arena_alloc(call_arena(call), sizeof(*question));
 	size_t colon = str_chr(text, ':', 0);
 	split_name(str_sub(text, 0, colon), &question->ns, &question->name);
-	question->rule = str_sub(text, colon + 1, text.n);
+	question->weights.rule = str_sub(text, colon + 1, text.n);
 	call_set_state(call, question);
 	const struct object *route = find_route(call, question);
 	if (!route) {
@@ -179,23 +180,25 @@ void answer_weights(struct call *call)
 		return;
 	}
 	bool clear = !str_empty(call_first(call, "clear"));
-	bool changes = call_arg_count(call, "arg") > 1 || clear;
-	if (!changes) {
-		show(call);
-		return;
-	}
+	bool sets = call_arg_count(call, "arg") > 1 && !clear;
 	/* One of several data planes would go its own way: only if that is meant. */
-	if (app->sources.kube && !clear && str_empty(call_first(call, "override"))) {
+	if (app->sources.kube && sets && str_empty(call_first(call, "override"))) {
 		call_fail(call, CALL_BAD, "the route is in an API server: with --override this data "
 					  "plane alone gets other weights; \"kubectl tidegate "
 					  "weights\", or --kubeconfig FILE, changes the route itself");
 		return;
 	}
 	struct error err;
-	if (!change(call, route, &err)) {
+	bool done = clear ? clear_weights(call, &err) :
+			    read_weights(call, route, &err) && (!sets || set_weights(call, &err));
+	if (!done) {
 		call_fail(call, err.code == ERR_NOTFOUND ? CALL_NOT_FOUND :
 				err.code == ERR_SYNTAX	 ? CALL_BAD :
 							   CALL_FAILED, "%s", err.text);
+		return;
+	}
+	if (!sets && !clear) {
+		show(call);
 		return;
 	}
 	const struct log_object object = { "HTTPRoute", question->ns, question->name };

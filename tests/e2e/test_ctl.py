@@ -180,8 +180,9 @@ def test_overrides_outlive_a_reboot(tmp_path, origins):
 
 @pytest.mark.parametrize("args", [
     ["weights", "nobody"], ["weights", "shop", "a=x"], ["weights", "shop", "z=1"],
-    ["weights", "shop", "a=1000001"], ["get", "Nonsense"], ["get", "HTTPRoute", "nobody"],
-    ["drain", "nobody"], ["explain", "GET", "::"], ["log-level", "loud"], ["nonsense"]],
+    ["weights", "shop", "a=1000001"], ["weights", "shop:9"], ["weights", "shop:9", "a=1"],
+    ["get", "Nonsense"], ["get", "HTTPRoute", "nobody"], ["drain", "nobody"],
+    ["explain", "GET", "::"], ["log-level", "loud"], ["nonsense"]],
     ids=" ".join)
 def test_wrong_question(told, args):
     import subprocess
