@@ -169,26 +169,14 @@ static bool write_weights(struct job *job, struct error *err)
 static void report_rule(struct report *report, const struct job *job, size_t r)
 {
 	const struct http_rule *rule = &job->route->http_route.rules[r];
-	uint64_t total = 0;
+	struct weight_row row = { .rule = rule, .rule_index = r };
 	for (size_t i = 0; i < rule->ref_count; i++)
-		total += weights_of(&job->weights, job->route, r, i);
+		row.total += weights_of(&job->weights, job->route, r, i);
 	for (size_t i = 0; i < rule->ref_count; i++) {
-		const struct backend_ref *ref = &rule->refs[i];
-		uint32_t weight = weights_of(&job->weights, job->route, r, i);
-		char text[640];
-		report_row(report);
-		snprintf(text, sizeof(text), "%zu%s" STR_FMT, r, str_empty(rule->name) ? "" : ":",
-			 STR_ARG(rule->name));
-		report_cstr(report, text);
-		snprintf(text, sizeof(text), ref->has_port ? STR_FMT "/" STR_FMT ":%u" :
-							     STR_FMT "/" STR_FMT,
-			 STR_ARG(ref->ns), STR_ARG(ref->name), (unsigned)ref->port);
-		report_cstr(report, text);
-		report_int(report, weight);
-		snprintf(text, sizeof(text), "%.2f%%", total ? 100.0 * weight / (double)total : 0.0);
-		report_cstr(report, text);
-		report_int(report, ref->weight);
-		report_bool(report, weight != ref->weight, "changed", "");
+		row.ref = &rule->refs[i];
+		row.weight = weights_of(&job->weights, job->route, r, i);
+		row.before = rule->refs[i].weight;
+		report_weight(report, &row, "changed");
 	}
 }
 

@@ -63,28 +63,15 @@ static void report_rule(struct report *report, const struct app *app, const stru
 			size_t index)
 {
 	const struct http_rule *rule = &route->http_route.rules[index];
-	uint64_t total = 0;
+	struct weight_row row = { .rule = rule, .rule_index = index };
 	for (size_t i = 0; i < rule->ref_count; i++)
-		total += rule->refs[i].weight;
+		row.total += rule->refs[i].weight;
 	for (size_t i = 0; i < rule->ref_count; i++) {
-		const struct backend_ref *ref = &rule->refs[i];
-		uint32_t file = overrides_file_weight(app->overrides, route, index, i);
-		char text[640];
-		report_row(report);
-		snprintf(text, sizeof(text), "%zu%s" STR_FMT, index,
-			 str_empty(rule->name) ? "" : ":", STR_ARG(rule->name));
-		report_cstr(report, text);
-		snprintf(text, sizeof(text), ref->has_port ? STR_FMT "/" STR_FMT ":%u" :
-							     STR_FMT "/" STR_FMT,
-			 STR_ARG(ref->ns), STR_ARG(ref->name), (unsigned)ref->port);
-		report_cstr(report, text);
-		report_int(report, ref->weight);
-		snprintf(text, sizeof(text), "%.2f%%",
-			 total ? 100.0 * ref->weight / (double)total : 0.0);
-		report_cstr(report, text);
-		report_int(report, file);
-		report_bool(report, file != ref->weight, "overridden", "");
-		report_ref_state(report, app, find_ref_view(app, route, index, i), ref->weight);
+		row.ref = &rule->refs[i];
+		row.weight = rule->refs[i].weight;
+		row.before = overrides_file_weight(app->overrides, route, index, i);
+		report_weight(report, &row, "overridden");
+		report_ref_state(report, app, find_ref_view(app, route, index, i), row.weight);
 	}
 }
 

@@ -110,6 +110,27 @@ void report_finish(struct report *report, const char *empty)
 	report->table = NULL;
 }
 
+void report_weight(struct report *report, const struct weight_row *row, const char *changed)
+{
+	const struct backend_ref *ref = row->ref;
+	struct str name = row->rule->name;
+	char text[640];
+	report_row(report);
+	snprintf(text, sizeof(text), "%zu%s" STR_FMT, row->rule_index, str_empty(name) ? "" : ":",
+		 STR_ARG(name));
+	report_cstr(report, text);
+	snprintf(text, sizeof(text), ref->has_port ? STR_FMT "/" STR_FMT ":%u" :
+						     STR_FMT "/" STR_FMT,
+		 STR_ARG(ref->ns), STR_ARG(ref->name), (unsigned)ref->port);
+	report_cstr(report, text);
+	report_int(report, row->weight);
+	snprintf(text, sizeof(text), "%.2f%%",
+		 row->total ? 100.0 * row->weight / (double)row->total : 0.0);
+	report_cstr(report, text);
+	report_int(report, row->before);
+	report_bool(report, row->weight != row->before, changed, "");
+}
+
 static const enum table_colour severity_colour[] = {
 	[SEVERITY_ERROR] = TABLE_RED,
 	[SEVERITY_WARNING] = TABLE_YELLOW,

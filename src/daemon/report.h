@@ -43,6 +43,18 @@ void report_finish(struct report *report, const char *empty);
 /* The out format for a report format that is not a table. */
 enum out_format report_out_format(enum report_format format);
 
+struct weight_row { /* of one backendRef */
+	const struct http_rule *rule;
+	size_t rule_index;
+	const struct backend_ref *ref;
+	uint32_t weight, before; /* before: in the file, or in the object that was read */
+	uint64_t total; /* of the rule's weights */
+};
+
+/* Begins a row with six cells: rule, backend, weight, share, the weight before, and whether that
+ * was another, for which a table has the word `changed`. */
+void report_weight(struct report *report, const struct weight_row *row, const char *changed);
+
 /* Findings as a report, with a summary line in tables. */
 void report_findings(const struct findings *findings, enum report_format format, bool colours,
 		     struct sb *sb);
