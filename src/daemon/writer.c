@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <ev.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <pthread.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -59,6 +60,17 @@ static bool write_all(int fd, struct str data)
 	return true;
 }
 
+/* A rename is on the disk once its directory is. A file system that cannot say so is no reason to
+ * fail: the file is whole either way. Changes path. */
+static void sync_directory(char *path)
+{
+	int fd = open(dirname(path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	fsync(fd);
+	close(fd);
+}
+
 bool file_replace(const char *path, struct str data, mode_t mode, bool durable,
 		  struct error *err)
 {
@@ -76,6 +88,8 @@ bool file_replace(const char *path, struct str data, mode_t mode, bool durable,
 		done = error_errno(err, "cannot replace %s", path);
 	if (!done)
 		unlink(tmp);
+	else if (durable)
+		sync_directory(tmp);
 	return done;
 }
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Files written by a thread, so that the loop never waits for a disk.
  *
- * A file is replaced as a whole: temporary file, (fsync,) rename. Jobs for one path coalesce:
- * only the newest content is written. A job that fails (disk full, read-only) is kept and
- * tried again every few seconds; the loop is told of each change between failing and working.
- * The number of waiting jobs is bounded by the number of paths. */
+ * A file is replaced as a whole: temporary file, rename; with an fsync before and one of the
+ * directory after it if it is to outlive a power cut (durable). Jobs for one path coalesce: only
+ * the newest content is written. A job that fails (disk full, read-only) is kept and tried again
+ * every few seconds; the loop is told of each change between failing and working. The number of
+ * waiting jobs is bounded by the number of paths. */
 #pragma once
 
 #include <sys/types.h>
@@ -24,7 +25,7 @@ struct writer *writer_new(struct ev_loop *loop, writer_state_fn state, void *use
 /* Writes what waits (once), then ends the thread. Accepts NULL. */
 void writer_free(struct writer *writer);
 
-/* path and data are copied. durable: fsync before the rename. */
+/* path and data are copied. */
 void writer_put(struct writer *writer, const char *path, struct str data, mode_t mode,
 		bool durable);
 /* The same with the text itself, which is the writer's then; the builder is empty afterwards. */
