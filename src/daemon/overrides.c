@@ -3,15 +3,15 @@
 
 #include "base/map.h"
 #include "base/out.h"
+#include "daemon/writer.h"
 #include "model/weights.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-enum { MAX_OVERRIDES = 10000, MAX_FILE_BYTES = 8 * 1024 * 1024 };
+enum { MAX_OVERRIDES = 10000, MAX_FILE_BYTES = 8 * 1024 * 1024, FILE_MODE = 0640 };
 
 struct file_weights { /* of all refs of a route, rule by rule, before overrides */
 	size_t count;
@@ -19,7 +19,7 @@ struct file_weights { /* of all refs of a route, rule by rule, before overrides 
 };
 
 struct overrides {
-	char *dir, *path;
+	char *path;
 	struct weight_override *weights;
 	size_t weight_count, weight_capacity;
 	struct server_override *servers;
@@ -33,7 +33,6 @@ struct overrides *overrides_new(const char *state_dir)
 	struct sb path;
 	sb_init(&path, 8192);
 	sb_addf(&path, "%s/overrides.json", state_dir);
-	overrides->dir = xstrndup(state_dir, strlen(state_dir));
 	overrides->path = sb_take(&path, NULL);
 	overrides->originals = map_new();
 	return overrides;
@@ -69,7 +68,6 @@ void overrides_free(struct overrides *overrides)
 	free(overrides->weights);
 	free(overrides->servers);
 	map_free(overrides->originals, free);
-	free(overrides->dir);
 	free(overrides->path);
 	free(overrides);
 }
@@ -280,53 +278,13 @@ static void print_file(const struct overrides *overrides, struct sb *sb)
 	out_end(&out);
 }
 
-static bool write_whole(int fd, struct str text)
-{
-	while (text.n) {
-		ssize_t n = write(fd, text.p, text.n);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		text = str_sub(text, (size_t)n, text.n);
-	}
-	return fsync(fd) == 0;
-}
-
-/* The rename is only durable once the directory is. */
-static void sync_directory(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	fsync(fd);
-	close(fd);
-}
-
-static bool replace_file(const struct overrides *overrides, struct str text, struct error *err)
-{
-	struct sb temp;
-	sb_init(&temp, 8192);
-	sb_addf(&temp, "%s.new", overrides->path);
-	int fd = open(temp.data, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-	bool ok = fd >= 0 && write_whole(fd, text);
-	if (fd >= 0)
-		ok = close(fd) == 0 && ok;
-	ok = ok && rename(temp.data, overrides->path) == 0;
-	if (!ok)
-		error_errno(err, "cannot write %s", overrides->path);
-	else
-		sync_directory(overrides->dir);
-	sb_fini(&temp);
-	return ok;
-}
-
 bool overrides_save(const struct overrides *overrides, struct error *err)
 {
 	struct sb text;
 	sb_init(&text, MAX_FILE_BYTES);
 	print_file(overrides, &text);
-	bool ok = sb_ok(&text, err) && replace_file(overrides, sb_str(&text), err);
+	bool ok = sb_ok(&text, err) &&
+		  file_replace(overrides->path, sb_str(&text), FILE_MODE, true, err);
 	sb_fini(&text);
 	return ok;
 }

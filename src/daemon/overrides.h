@@ -3,8 +3,8 @@
  *
  * Weights replace those of a route's backendRefs before the route reaches the store; states
  * of servers are given to the engine again after each start. Both live in
- * STATE_DIR/overrides.json, which is replaced as a whole (temporary file, fsync, rename) at
- * each change. */
+ * STATE_DIR/overrides.json, which is replaced as a whole, and durably (daemon/writer.h), at each
+ * change. */
 #pragma once
 
 #include "model/model.h"
