@@ -69,7 +69,7 @@ static void report_rule(struct report *report, const struct app *app, const stru
 	for (size_t i = 0; i < rule->ref_count; i++) {
 		row.ref = &rule->refs[i];
 		row.weight = rule->refs[i].weight;
-		row.before = overrides_file_weight(app->overrides, route, index, i);
+		row.before = rule->refs[i].own_weight;
 		report_weight(report, &row, "overridden");
 		report_ref_state(report, app, find_ref_view(app, route, index, i), row.weight);
 	}

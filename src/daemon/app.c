@@ -47,15 +47,6 @@ static void add_waiter(struct app *app, uint64_t sequence, app_applied_fn fn, vo
 	app->waiters[app->waiter_count++] = (struct app_waiter){ sequence, fn, user };
 }
 
-void app_when_applied(struct app *app, app_applied_fn fn, void *user)
-{
-	if (app->applied >= app->sent) {
-		fn(user, NULL);
-		return;
-	}
-	add_waiter(app, app->sent, fn, user);
-}
-
 static void wake_waiters(struct app *app, const struct error *err)
 {
 	/* A waiter may start another wait: take the whole list first. */
@@ -465,9 +456,13 @@ static void on_dns_settled(struct ev_loop *loop, ev_timer *timer, int revents)
 void app_route_changed(struct app *app, struct str ns, struct str name, app_applied_fn fn,
 		       void *user)
 {
-	/* The source delivers now or from the loop: in any case a pass follows. */
+	struct object *route = store_edit(app->store, KIND_HTTPROUTE, ns, name);
+	if (route) {
+		overrides_apply(app->overrides, route);
+		compiler_mark(app->compiler, KIND_HTTPROUTE, ns, name);
+	}
 	add_waiter(app, NEXT_PASS, fn, user);
-	sources_redeliver(&app->sources, KIND_HTTPROUTE, ns, name);
+	run_pass(app);
 }
 
 /* ---- findings ---- */

@@ -116,10 +116,7 @@ const char *app_trouble(const struct app *app);
 /* What HAProxy is says of all Gateways. Borrowed from app, until it goes on. */
 struct status_live app_live(struct app *app);
 
-/* Calls fn when all that is sent to the engine now is applied; at once if it is. */
-void app_when_applied(struct app *app, app_applied_fn fn, void *user);
-
-/* The route is read again with the overrides as they are now; fn as above. */
+/* The route gets the weights that the overrides say now; fn is called when it has, at once even. */
 void app_route_changed(struct app *app, struct str ns, struct str name, app_applied_fn fn,
 		       void *user);
 

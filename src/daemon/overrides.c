@@ -13,18 +13,12 @@
 
 enum { MAX_OVERRIDES = 10000, MAX_FILE_BYTES = 8 * 1024 * 1024, FILE_MODE = 0640 };
 
-struct file_weights { /* of all refs of a route, rule by rule, before overrides */
-	size_t count;
-	uint32_t weights[];
-};
-
 struct overrides {
 	char *path;
 	struct weight_override *weights;
 	size_t weight_count, weight_capacity;
 	struct server_override *servers;
 	size_t server_count, server_capacity;
-	struct map *originals; /* "namespace/name" -> struct file_weights */
 };
 
 struct overrides *overrides_new(const char *state_dir)
@@ -34,7 +28,6 @@ struct overrides *overrides_new(const char *state_dir)
 	sb_init(&path, 8192);
 	sb_addf(&path, "%s/overrides.json", state_dir);
 	overrides->path = sb_take(&path, NULL);
-	overrides->originals = map_new();
 	return overrides;
 }
 
@@ -67,7 +60,6 @@ void overrides_free(struct overrides *overrides)
 	clear_all(overrides);
 	free(overrides->weights);
 	free(overrides->servers);
-	map_free(overrides->originals, free);
 	free(overrides->path);
 	free(overrides);
 }
@@ -302,45 +294,30 @@ bool overrides_has_route(const struct overrides *overrides, struct str ns, struc
 	return false;
 }
 
-static void remember_file_weights(struct overrides *overrides, struct str key,
-				  const struct object *object)
-{
-	size_t count = 0, at = 0;
-	for (size_t r = 0; r < object->http_route.rule_count; r++)
-		count += object->http_route.rules[r].ref_count;
-	struct file_weights *file = xcalloc(1, sizeof(*file) + count * sizeof(file->weights[0]));
-	file->count = count;
-	for (size_t r = 0; r < object->http_route.rule_count; r++) {
-		const struct http_rule *rule = &object->http_route.rules[r];
-		for (size_t i = 0; i < rule->ref_count; i++)
-			file->weights[at++] = rule->refs[i].weight;
-	}
-	free(map_put(overrides->originals, key, file));
-}
-
+/* NULL: the refs have their own weights again. */
 static void apply_one(const struct weight_override *weight, struct object *object)
 {
 	for (size_t r = 0; r < object->http_route.rule_count; r++) {
 		struct http_rule *rule = &object->http_route.rules[r];
-		if (!weight_names_rule(str_of(weight->rule), rule, r))
+		if (weight && !weight_names_rule(str_of(weight->rule), rule, r))
 			continue;
 		for (size_t i = 0; i < rule->ref_count; i++) {
-			if (weight_names_ref(str_of(weight->backend), &rule->refs[i]))
-				rule->refs[i].weight = weight->weight;
+			struct backend_ref *ref = &rule->refs[i];
+			if (!weight)
+				ref->weight = ref->own_weight;
+			else if (weight_names_ref(str_of(weight->backend), ref))
+				ref->weight = weight->weight;
 		}
 	}
 }
 
-void overrides_apply(struct overrides *overrides, struct object *object)
+void overrides_apply(const struct overrides *overrides, struct object *object)
 {
-	if (object->kind != KIND_HTTPROUTE ||
-	    (overrides->weight_count == 0 && map_count(overrides->originals) == 0))
+	if (object->kind != KIND_HTTPROUTE)
 		return;
 	struct arena *arena = arena_new();
 	struct str key = object_key(arena, object->meta.ns, object->meta.name);
-	free(map_del(overrides->originals, key));
-	if (overrides_has_route(overrides, object->meta.ns, object->meta.name))
-		remember_file_weights(overrides, key, object);
+	apply_one(NULL, object);
 	/* What was said of one rule counts more than what was said of all. */
 	for (int specific = 0; specific < 2; specific++) {
 		for (size_t i = 0; i < overrides->weight_count; i++) {
@@ -350,19 +327,4 @@ void overrides_apply(struct overrides *overrides, struct object *object)
 		}
 	}
 	arena_free(arena);
-}
-
-uint32_t overrides_file_weight(const struct overrides *overrides, const struct object *route,
-			       size_t rule, size_t ref)
-{
-	struct arena *arena = arena_new();
-	struct str key = object_key(arena, route->meta.ns, route->meta.name);
-	const struct file_weights *file = map_get(overrides->originals, key);
-	arena_free(arena);
-	size_t at = ref;
-	for (size_t r = 0; r < rule; r++)
-		at += route->http_route.rules[r].ref_count;
-	if (!file || at >= file->count)
-		return route->http_route.rules[rule].refs[ref].weight;
-	return file->weights[at];
 }

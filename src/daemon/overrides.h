@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What an operator changed with tidectl, kept until it is cleared.
  *
- * Weights replace those of a route's backendRefs before the route reaches the store; states
- * of servers are given to the engine again after each start. Both live in
+ * Weights replace those of a route's backendRefs, whenever the route reaches the store and when they
+ * change; states of servers are given to the engine again after each start. Both live in
  * STATE_DIR/overrides.json, which is replaced as a whole, and durably (daemon/writer.h), at each
  * change. */
 #pragma once
@@ -44,11 +44,8 @@ const struct weight_override *overrides_weights(const struct overrides *override
 const struct server_override *overrides_servers(const struct overrides *overrides,
 						size_t *ret_count);
 
-/* Writes the overridden weights into a route that is not in the store yet, and remembers what
- * its file says. Other kinds are left alone. */
-void overrides_apply(struct overrides *overrides, struct object *object);
+/* Sets the weights that are in force in a route: the overridden ones, and else its own. Other kinds
+ * are left alone. */
+void overrides_apply(const struct overrides *overrides, struct object *object);
 
-/* The weight that the file has; that of `route` itself when nothing is overridden. */
-uint32_t overrides_file_weight(const struct overrides *overrides, const struct object *route,
-			       size_t rule, size_t ref);
 bool overrides_has_route(const struct overrides *overrides, struct str ns, struct str name);

@@ -37,14 +37,6 @@ void sources_rescan(struct sources *sources)
 		files_source_rescan(sources->files);
 }
 
-void sources_redeliver(struct sources *sources, enum kind kind, struct str ns, struct str name)
-{
-	if (sources->kube)
-		kube_source_redeliver(sources->kube, kind, ns, name);
-	else if (sources->files)
-		files_source_redeliver(sources->files, kind, ns, name);
-}
-
 void sources_follow(struct sources *sources, const struct need *needs, size_t count)
 {
 	if (sources->kube)

@@ -25,8 +25,6 @@ void sources_fini(struct sources *sources); /* accepts a zeroed one */
 void sources_start(struct sources *sources);
 /* Looks at everything again, tries what failed. */
 void sources_rescan(struct sources *sources);
-/* Delivers one object again: put(), then settled(), from the loop. */
-void sources_redeliver(struct sources *sources, enum kind kind, struct str ns, struct str name);
 /* What objects refer to, and is to be read for their sake. */
 void sources_follow(struct sources *sources, const struct need *needs, size_t count);
 

@@ -280,7 +280,7 @@ static void read_backend_ref(const struct node *node, void *ret_item)
 	if (!node_is_object(node, fields))
 		return;
 	read_backend_object(node, ref);
-	ref->weight = (uint32_t)read_int(node, "weight", 0, MAX_WEIGHT, 1);
+	ref->own_weight = ref->weight = (uint32_t)read_int(node, "weight", 0, MAX_WEIGHT, 1);
 	ref->filters = decode_filters(node, &ref->filter_count);
 }
 

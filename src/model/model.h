@@ -233,7 +233,8 @@ struct backend_ref {
 	struct str group, kind, ns, name; /* kind "Service" in group "" by default */
 	bool has_port;
 	uint16_t port;
-	uint32_t weight; /* 0..MAX_WEIGHT, default 1 */
+	uint32_t own_weight; /* the object's: 0..MAX_WEIGHT, default 1 */
+	uint32_t weight;     /* in force: its own, or an operator's (daemon/overrides.h) */
 	struct filter *filters;
 	size_t filter_count;
 };

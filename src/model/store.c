@@ -230,8 +230,8 @@ void store_reap(struct store *store)
 	store->retired_count = 0;
 }
 
-const struct object *store_get(const struct store *store, enum kind kind, struct str ns,
-			       struct str name)
+static struct object *find(const struct store *store, enum kind kind, struct str ns,
+			   struct str name)
 {
 	char buffer[KEY_BYTES];
 	struct str key;
@@ -239,6 +239,17 @@ const struct object *store_get(const struct store *store, enum kind kind, struct
 	if (!make_key(buffer, ns, name, &key))
 		return NULL;
 	return map_get(store->objects[kind], key);
+}
+
+const struct object *store_get(const struct store *store, enum kind kind, struct str ns,
+			       struct str name)
+{
+	return find(store, kind, ns, name);
+}
+
+struct object *store_edit(struct store *store, enum kind kind, struct str ns, struct str name)
+{
+	return find(store, kind, ns, name);
 }
 
 static const struct object *const *shelf_list(struct shelf *shelf, size_t *ret_count)

@@ -22,6 +22,9 @@ void store_reap(struct store *store);
 const struct object *store_get(const struct store *store, enum kind kind, struct str ns,
 			       struct str name);
 
+/* The same, to change what no view has copied; whoever does marks it. */
+struct object *store_edit(struct store *store, enum kind kind, struct str ns, struct str name);
+
 /* All objects of a kind ordered by namespace, then name. The array belongs to the store and
  * is valid until the next put or delete. */
 const struct object *const *store_list(const struct store *store, enum kind kind,

@@ -677,24 +677,6 @@ bool catalog_flush(struct catalog *catalog)
 	return changed;
 }
 
-bool catalog_redeliver(struct catalog *catalog, enum kind kind, struct str ns, struct str name)
-{
-	struct slot *slot = slot_find(catalog, kind, ns, name);
-	struct entry *winner = slot ? slot_winner(slot) : NULL;
-	if (!winner || !winner->valid)
-		return false;
-	struct object *object = entry_take(catalog, winner);
-	if (!object)
-		return false;
-	slot->generation += !slot->delivered;
-	object->meta.generation = slot->generation;
-	catalog->delivered_count += !slot->delivered;
-	slot->delivered = true;
-	slot->delivered_sum = winner->sum;
-	catalog->ops.put(catalog->ops.user, object);
-	return true;
-}
-
 /* ---- Findings ---- */
 
 static void slot_findings(const struct slot *slot, struct findings *findings)

@@ -37,9 +37,6 @@ void catalog_drop(struct catalog *catalog, const char *path);
 /* Delivers what has changed; false when nothing has, findings included. */
 bool catalog_flush(struct catalog *catalog);
 
-/* Delivers one object again; false when there is no such object or its file has moved on. */
-bool catalog_redeliver(struct catalog *catalog, enum kind kind, struct str ns, struct str name);
-
 void catalog_findings(const struct catalog *catalog, struct findings *findings);
 
 /* Fills objects and unknown_objects. */

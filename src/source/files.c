@@ -57,11 +57,6 @@ struct tracked {
 	bool reported;                          /* the problem is a finding */
 };
 
-struct request {
-	enum kind kind;
-	char *ns, *name;
-};
-
 struct files_source {
 	struct ev_loop *loop; /* NULL: files_load() */
 	struct ev_io io;
@@ -73,8 +68,6 @@ struct files_source {
 	struct map *unsettled; /* likewise, some of them */
 	struct map *dirty;     /* paths to read; value: the map itself */
 	struct map *batch;     /* those being read, over as many turns as they take; NULL: none */
-	struct request *requests; /* files_source_redeliver() */
-	size_t request_count, request_capacity;
 	bool scan_wanted, force, news;
 	uint64_t scan;
 	int64_t first_event_ms, due_ms; /* 0: none */
@@ -499,20 +492,6 @@ static bool visit_dirty(struct files_source *source)
 	return true;
 }
 
-static bool serve_requests(struct files_source *source)
-{
-	bool any = false;
-	for (size_t i = 0; i < source->request_count; i++) {
-		struct request *request = &source->requests[i];
-		any |= catalog_redeliver(source->catalog, request->kind, str_of(request->ns),
-					 str_of(request->name));
-		free(request->ns);
-		free(request->name);
-	}
-	source->request_count = 0;
-	return any;
-}
-
 static void process(struct files_source *source)
 {
 	bool first = !source->stats.complete;
@@ -528,7 +507,6 @@ static void process(struct files_source *source)
 		return;
 	}
 	bool changed = catalog_flush(source->catalog);
-	changed |= serve_requests(source);
 	source->stats.complete = true;
 	if (changed || source->news || first)
 		source->sink.settled(source->sink.user);
@@ -608,11 +586,6 @@ void files_source_free(struct files_source *source)
 	map_free(source->unsettled, NULL);
 	map_free(source->dirty, NULL);
 	map_free(source->batch, NULL);
-	for (size_t i = 0; i < source->request_count; i++) {
-		free(source->requests[i].ns);
-		free(source->requests[i].name);
-	}
-	free(source->requests);
 	arena_free(source->problems->arena);
 	sb_fini(&source->problem_paths);
 	free(source);
@@ -628,17 +601,6 @@ void files_source_rescan(struct files_source *source)
 {
 	source->scan_wanted = true;
 	source->force = true;
-	arm(source, clock_ms());
-}
-
-void files_source_redeliver(struct files_source *source, enum kind kind, struct str ns,
-			    struct str name)
-{
-	source->requests = grow(source->requests, source->request_count,
-				&source->request_capacity, sizeof(*source->requests));
-	source->requests[source->request_count++] = (struct request){
-		.kind = kind, .ns = xstrndup(ns.p, ns.n), .name = xstrndup(name.p, name.n)
-	};
 	arm(source, clock_ms());
 }
 

@@ -33,11 +33,6 @@ void files_source_start(struct files_source *source);
 /* Looks at everything again (SIGHUP). */
 void files_source_rescan(struct files_source *source);
 
-/* Delivers one object again as its file has it (put(), then settled(), from the loop); nothing
- * when it is not known. For overrides that are cleared. */
-void files_source_redeliver(struct files_source *source, enum kind kind, struct str ns,
-			    struct str name);
-
 /* What is wrong with files and with objects that were refused; copied. */
 void files_source_findings(const struct files_source *source, struct findings *findings);
 

@@ -6,14 +6,12 @@
 #include "source/kube.h"
 
 #include <assert.h>
-#include <bsd/sys/queue.h>
 #include <ev.h>
 #include <json-c/json.h>
 
 #include "base/map.h"
 #include "base/sb.h"
 #include "source/clock.h"
-#include "source/kube_json.h"
 #include "source/kube_objects.h"
 #include "source/kube_watch.h"
 
@@ -22,8 +20,6 @@ enum {
 	PATIENCE_MS = 50, /* since the first one */
 	MAX_FURTHER = 2,
 	WAIT_MS = 3000,	  /* for an object that another refers to, since the last one came */
-	GET_LIMIT_S = 30,
-	GET_PAUSE_MS = 1000,
 	NAME_BYTES = 512,
 };
 
@@ -72,17 +68,6 @@ struct unit {
 	char text[];
 };
 
-/* An object that is read again. */
-struct refetch {
-	TAILQ_ENTRY(refetch) link;
-	struct kube_source *source;
-	struct unit *unit;
-	struct kube_request *request; /* NULL: the timer runs */
-	struct kube_json *parser;
-	ev_timer timer;
-	char *path;
-};
-
 /* What is read of a namespace that is not read. */
 struct further {
 	enum kind kind;
@@ -103,7 +88,6 @@ struct kube_source {
 	bool keeps_addresses; /* of Gateways' status */
 	struct map *units;	/* those of whole kinds, by "plural/namespace" */
 	struct map *followed;	/* those of one object, by "plural/namespace/name" */
-	TAILQ_HEAD(refetch_list, refetch) refetches;
 	ev_timer settle, wait;
 	int64_t first_change_ms; /* 0: nothing to settle */
 	int64_t wait_until_ms;	 /* for those of `followed` that are awaited */
@@ -168,7 +152,7 @@ static void on_object(void *user, struct json_object *json)
 	struct kube_source *source = unit->source;
 	if (source->seen)
 		source->seen(source->seen_user, unit->kind->kind, json);
-	if (kube_objects_put(unit->objects, json, false))
+	if (kube_objects_put(unit->objects, json))
 		touch(source);
 }
 
@@ -415,69 +399,6 @@ void kube_source_follow(struct kube_source *source, const struct need *needs, si
 	}
 }
 
-/* ---- Reading one object again ---- */
-
-static void refetch_free(struct refetch *refetch)
-{
-	TAILQ_REMOVE(&refetch->source->refetches, refetch, link);
-	ev_timer_stop(refetch->source->loop, &refetch->timer);
-	kube_cancel(refetch->request);
-	kube_json_free(refetch->parser);
-	free(refetch->path);
-	free(refetch);
-}
-
-static bool take_refetched(void *user, const char *member, struct json_object *json,
-			   struct error *err)
-{
-	struct refetch *refetch = user;
-	(void)member;
-	(void)err;
-	if (json_object_is_type(json, json_type_object))
-		kube_objects_put(refetch->unit->objects, json, true);
-	return true;
-}
-
-static bool on_refetch_body(void *user, struct str bytes, struct error *err)
-{
-	struct refetch *refetch = user;
-	return kube_json_feed(refetch->parser, bytes, err);
-}
-
-static void refetch_start(struct refetch *refetch);
-
-static void on_refetch_done(void *user, const struct kube_answer *answer)
-{
-	struct refetch *refetch = user;
-	struct kube_source *source = refetch->source;
-	refetch->request = NULL;
-	if (answer->unanswered) {
-		refetch_start(refetch);
-	} else if (answer->status == 200 || answer->status == 404) {
-		refetch_free(refetch);
-	} else {
-		ev_timer_set(&refetch->timer, GET_PAUSE_MS / 1000.0, 0);
-		ev_timer_start(source->loop, &refetch->timer);
-	}
-	touch(source); /* whoever asked waits for a pass, whatever came of it */
-}
-
-static void refetch_start(struct refetch *refetch)
-{
-	static const struct kube_request_ops ops = { on_refetch_body, on_refetch_done };
-	kube_json_free(refetch->parser);
-	refetch->parser = kube_json_new(KUBE_JSON_VALUES, take_refetched, refetch);
-	refetch->request =
-		kube_get(refetch->source->client, refetch->path, GET_LIMIT_S, &ops, refetch);
-}
-
-static void on_refetch_timer(struct ev_loop *loop, ev_timer *timer, int events)
-{
-	(void)loop;
-	(void)events;
-	refetch_start(timer->data);
-}
-
 /* The unit of the whole kind that has this namespace. */
 static struct unit *find_unit(const struct kube_source *source, enum kind kind, struct str ns)
 {
@@ -498,28 +419,6 @@ bool kube_source_path(const struct kube_source *source, enum kind kind, struct s
 	kube_path(sb, kind, kube_watch_version(unit->watch), unit->kind->plural, ns);
 	sb_addf(sb, "/" STR_FMT, STR_ARG(name));
 	return true;
-}
-
-void kube_source_redeliver(struct kube_source *source, enum kind kind, struct str ns,
-			   struct str name)
-{
-	struct unit *unit = find_unit(source, kind, ns);
-	double seconds;
-	if (!unit || kube_client_away(source->client, &seconds))
-		touch(source);
-	if (!unit)
-		return;
-	struct refetch *refetch = xcalloc(1, sizeof(*refetch));
-	struct sb path;
-	sb_init(&path, 4096);
-	kube_source_path(source, kind, ns, name, &path);
-	refetch->path = sb_take(&path, NULL);
-	refetch->source = source;
-	refetch->unit = unit;
-	TAILQ_INSERT_TAIL(&source->refetches, refetch, link);
-	ev_timer_init(&refetch->timer, on_refetch_timer, 0, 0);
-	refetch->timer.data = refetch;
-	refetch_start(refetch);
 }
 
 /* ---- What it says about itself ---- */
@@ -737,7 +636,6 @@ struct kube_source *kube_source_new(struct ev_loop *loop, const struct kube_opti
 	source->sink = *sink;
 	source->units = map_new();
 	source->followed = map_new();
-	TAILQ_INIT(&source->refetches);
 	copy_namespaces(source, options);
 	ev_timer_init(&source->settle, on_settle, 0, 0);
 	ev_timer_init(&source->wait, on_wait, 0, 0);
@@ -760,9 +658,6 @@ void kube_source_free(struct kube_source *source)
 {
 	if (!source)
 		return;
-	struct refetch *refetch, *next;
-	TAILQ_FOREACH_SAFE(refetch, &source->refetches, link, next)
-		refetch_free(refetch);
 	map_free(source->followed, unit_free);
 	map_free(source->units, unit_free);
 	kube_client_free(source->client);

@@ -53,11 +53,6 @@ bool kube_source_path(const struct kube_source *source, enum kind kind, struct s
 /* Tries what failed at once (SIGHUP). */
 void kube_source_hurry(struct kube_source *source);
 
-/* Reads one object again and delivers it (put(), then settled(), from the loop); nothing when it
- * is not there any more. For overrides that are cleared. */
-void kube_source_redeliver(struct kube_source *source, enum kind kind, struct str ns,
-			   struct str name);
-
 /* The whole set of Secrets and ConfigMaps to follow; others are removed. Until new ones have
  * been read (or none came for 3 s) the state says `waiting`. */
 void kube_source_follow(struct kube_source *source, const struct need *needs, size_t count);

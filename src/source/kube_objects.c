@@ -17,7 +17,6 @@ struct notes {
 
 struct entry {
 	unsigned char sum[SUM_BYTES]; /* of the text last seen, good or not */
-	uint64_t revision;	      /* resourceVersion as a number; 0: it is none */
 	unsigned round;		      /* the last list that had it */
 	bool delivered;
 	struct notes *notes; /* NULL: none */
@@ -157,22 +156,18 @@ static struct entry *entry_make(struct kube_objects *objects, struct str key)
 	return entry;
 }
 
-bool kube_objects_put(struct kube_objects *objects, struct json_object *json, bool again)
+bool kube_objects_put(struct kube_objects *objects, struct json_object *json)
 {
 	struct sb key;
 	unsigned char sum[SUM_BYTES];
-	uint64_t revision = 0;
 	bool changed = false;
 	if (key_of(json, &key)) {
 		struct entry *entry = entry_make(objects, sb_str(&key));
-		str_u64(json_text(json_field(json, "metadata"), "resourceVersion"), UINT64_MAX, &revision);
 		digest(objects, json, sum);
-		bool older = again && revision < entry->revision;
-		if (!older && (again || memcmp(sum, entry->sum, SUM_BYTES) != 0)) {
+		if (memcmp(sum, entry->sum, SUM_BYTES) != 0) {
 			memcpy(entry->sum, sum, SUM_BYTES);
 			changed = deliver(objects, entry, json);
 		}
-		entry->revision = older ? entry->revision : revision;
 	}
 	sb_fini(&key);
 	return changed;

@@ -20,8 +20,8 @@ void kube_objects_keep_addresses(struct kube_objects *objects);
 void kube_objects_free(struct kube_objects *objects); /* removes nothing; accepts NULL */
 
 /* The object is there: json (borrowed, changed) is what it says now. True when something was
- * delivered or a finding has changed. `again`: delivers it even if nothing changed. */
-bool kube_objects_put(struct kube_objects *objects, struct json_object *json, bool again);
+ * delivered or a finding has changed. */
+bool kube_objects_put(struct kube_objects *objects, struct json_object *json);
 bool kube_objects_del(struct kube_objects *objects, struct json_object *json);
 
 /* Between the two, everything that is still there is put; what is not is removed by _ends. */

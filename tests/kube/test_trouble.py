@@ -209,6 +209,21 @@ def test_hanging(mortal, doomed, origins):
     eventually(lambda: not doomed.stale())
 
 
+def test_override_without_an_api_server(mortal, doomed, origins):
+    """Weights by hand are for moments such as that: at once, and back again."""
+    base(mortal, doomed, origins)
+    mortal.apply(m.route("hand", [m.rule(m.ref("a", 1), m.ref("b", 0))], hostnames=["hand.test"]))
+    doomed.start()
+    expect(doomed, "a", host="hand.test")
+    with mortal.frozen():
+        told = doomed.ctl("weights", "hand", "a=0", "b=1", "--override")
+        assert told.count("overridden") == 2
+        assert doomed.get("/", host="hand.test").origin == "b"
+        assert "overridden" not in doomed.ctl("weights", "hand", "--clear")
+        assert doomed.get("/", host="hand.test").origin == "a"
+    mortal.wait()
+
+
 @pytest.fixture
 def relay(server):
     with contextlib.closing(Relay(server)) as relay:

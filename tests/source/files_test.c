@@ -158,8 +158,6 @@ static void edits(void **state)
 		   "metadata: {name: o}\n");
 	expect(f, 60, "+l/1 +j/1 ");
 	assert_int_equal(findings_with(f, "UnknownKind"), 1);
-	files_source_redeliver(f->source, KIND_CONFIGMAP, STR("default"), STR("l"));
-	expect(f, 20, "+l/1 ");
 	char path[128];
 	snprintf(path, sizeof(path), "%s/many.yaml", f->dir);
 	unlink(path);

@@ -65,11 +65,10 @@ static struct json_object *service(const char *name, const char *version, const 
 	return json;
 }
 
-static bool put(struct fixture *f, const char *name, const char *version, const char *more, int port,
-		bool again)
+static bool put(struct fixture *f, const char *name, const char *version, const char *more, int port)
 {
 	struct json_object *json = service(name, version, more, port);
-	bool changed = kube_objects_put(f->objects, json, again);
+	bool changed = kube_objects_put(f->objects, json);
 	json_object_put(json);
 	return changed;
 }
@@ -82,45 +81,35 @@ static bool put(struct fixture *f, const char *name, const char *version, const 
 static void test_only_changes(void **state)
 {
 	struct fixture *f = *state;
-	assert_true(put(f, "a", "1", "", 80, false));
+	assert_true(put(f, "a", "1", "", 80));
 	assert_log(f, "+shop/a ");
 	/* status, managedFields, annotations and the version are not read */
-	assert_false(put(f, "a", "2", ",\"annotations\":{\"k\":\"v\"},\"managedFields\":[{}]", 80, false));
+	assert_false(put(f, "a", "2", ",\"annotations\":{\"k\":\"v\"},\"managedFields\":[{}]", 80));
 	assert_log(f, "");
-	assert_true(put(f, "a", "3", ",\"labels\":{\"k\":\"v\"}", 80, false));
-	assert_true(put(f, "a", "4", "", 81, false));
-	assert_log(f, "+shop/a +shop/a ");
-}
-
-static void test_again(void **state)
-{
-	struct fixture *f = *state;
-	put(f, "a", "5", "", 80, false);
-	assert_true(put(f, "a", "5", "", 80, true));
-	/* An answer that an event has overtaken */
-	assert_false(put(f, "a", "4", "", 79, true));
+	assert_true(put(f, "a", "3", ",\"labels\":{\"k\":\"v\"}", 80));
+	assert_true(put(f, "a", "4", "", 81));
 	assert_log(f, "+shop/a +shop/a ");
 }
 
 static void test_list_again(void **state)
 {
 	struct fixture *f = *state;
-	put(f, "a", "1", "", 80, false);
-	put(f, "b", "2", "", 80, false);
-	put(f, "c", "3", "", 80, false);
+	put(f, "a", "1", "", 80);
+	put(f, "b", "2", "", 80);
+	put(f, "c", "3", "", 80);
 	kube_objects_list_begins(f->objects);
-	put(f, "b", "2", "", 80, false);
+	put(f, "b", "2", "", 80);
 	/* It broke off, and begins again: nothing is lost */
 	kube_objects_list_begins(f->objects);
-	put(f, "c", "9", "", 81, false);
-	put(f, "d", "9", "", 80, false);
+	put(f, "c", "9", "", 81);
+	put(f, "d", "9", "", 80);
 	assert_log(f, "+shop/a +shop/b +shop/c +shop/c +shop/d ");
 	assert_true(kube_objects_list_ends(f->objects));
 	assert_log(f, "-shop/a -shop/b ");
 	assert_int_equal(kube_objects_count(f->objects), 2);
 	kube_objects_list_begins(f->objects);
-	put(f, "c", "9", "", 81, false);
-	put(f, "d", "9", "", 80, false);
+	put(f, "c", "9", "", 81);
+	put(f, "d", "9", "", 80);
 	assert_false(kube_objects_list_ends(f->objects));
 	assert_true(kube_objects_clear(f->objects));
 	assert_log(f, "-shop/c -shop/d ");
@@ -157,7 +146,7 @@ static void test_addresses(void **state)
 				rows[i].status);
 			struct json_object *json = json_tokener_parse(sb_str(&text).p);
 			sb_fini(&text);
-			assert_int_equal(kube_objects_put(objects, json, false),
+			assert_int_equal(kube_objects_put(objects, json),
 					 keeps ? rows[i].delivered : i == 0);
 			json_object_put(json);
 		}
@@ -169,7 +158,7 @@ static void test_addresses(void **state)
 static void test_delete(void **state)
 {
 	struct fixture *f = *state;
-	put(f, "a", "1", "", 80, false);
+	put(f, "a", "1", "", 80);
 	struct json_object *json = service("a", "2", "", 80);
 	assert_true(kube_objects_del(f->objects, json));
 	assert_false(kube_objects_del(f->objects, json));
@@ -192,15 +181,15 @@ static size_t finding_count(struct fixture *f)
 static void test_refused(void **state)
 {
 	struct fixture *f = *state;
-	put(f, "a", "1", "", 80, false);
-	assert_true(put(f, "a", "2", "", 70000, false));
+	put(f, "a", "1", "", 80);
+	assert_true(put(f, "a", "2", "", 70000));
 	assert_log(f, "+shop/a ");
 	assert_int_equal(finding_count(f), 1);
-	assert_false(put(f, "a", "3", "", 70000, false));
-	assert_true(put(f, "a", "4", "", 80, false));
+	assert_false(put(f, "a", "3", "", 70000));
+	assert_true(put(f, "a", "4", "", 80));
 	assert_int_equal(finding_count(f), 0);
 	assert_log(f, "+shop/a ");
-	assert_true(put(f, "new", "1", "", 0, false));
+	assert_true(put(f, "new", "1", "", 0));
 	struct json_object *json = service("new", "2", "", 0);
 	assert_true(kube_objects_del(f->objects, json)); /* its finding goes */
 	json_object_put(json);
@@ -213,9 +202,9 @@ static void test_refusal(void **state)
 {
 	struct fixture *f = *state;
 	int64_t generation = -1;
-	put(f, "a", "1", ",\"generation\":1", 80, false);
+	put(f, "a", "1", ",\"generation\":1", 80);
 	assert_null(kube_objects_refusal(f->objects, STR("shop"), STR("a"), &generation));
-	put(f, "a", "2", ",\"generation\":2", 70000, false);
+	put(f, "a", "2", ",\"generation\":2", 70000);
 	assert_null(kube_objects_refusal(f->objects, STR("other"), STR("a"), &generation));
 	assert_int_equal(generation, -1);
 	const struct findings *refusal =
@@ -223,12 +212,12 @@ static void test_refusal(void **state)
 	assert_non_null(refusal);
 	assert_int_equal(generation, 2);
 	assert_true(str_is(refusal->items[0].reason, "FieldValueInvalid"));
-	put(f, "a", "3", ",\"generation\":3", 80, false);
+	put(f, "a", "3", ",\"generation\":3", 80);
 	assert_null(kube_objects_refusal(f->objects, STR("shop"), STR("a"), &generation));
 	/* A warning is no refusal */
 	struct json_object *json = service("a", "4", "", 80);
 	json_object_object_add(json, "specc", json_object_new_object());
-	assert_true(kube_objects_put(f->objects, json, false));
+	assert_true(kube_objects_put(f->objects, json));
 	json_object_put(json);
 	assert_int_equal(finding_count(f), 1);
 	assert_null(kube_objects_refusal(f->objects, STR("shop"), STR("a"), &generation));
@@ -240,7 +229,7 @@ static void test_nameless(void **state)
 	struct fixture *f = *state;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		struct json_object *json = json_tokener_parse(texts[i]);
-		assert_false(kube_objects_put(f->objects, json, false));
+		assert_false(kube_objects_put(f->objects, json));
 		assert_false(kube_objects_del(f->objects, json));
 		json_object_put(json);
 	}
@@ -253,11 +242,11 @@ static void status_of_gateways(void **state)
 	struct fixture *f = *state;
 	const char *ours = ",\"labels\":{\"tidegate.io/controller\":\"c\"}";
 	const char *theirs = ",\"labels\":{\"app.kubernetes.io/managed-by\":\"tidegate\"}";
-	assert_true(put(f, "gw", "1", ours, 80, false));
-	assert_true(put(f, "gw", "2", ours, 80, false));
+	assert_true(put(f, "gw", "1", ours, 80));
+	assert_true(put(f, "gw", "2", ours, 80));
 	assert_log(f, "+shop/gw +shop/gw ");
-	assert_true(put(f, "other", "3", theirs, 80, false));
-	assert_false(put(f, "other", "4", theirs, 80, false));
+	assert_true(put(f, "other", "3", theirs, 80));
+	assert_false(put(f, "other", "4", theirs, 80));
 	assert_log(f, "+shop/other ");
 }
 
@@ -265,7 +254,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_only_changes, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_list_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_addresses, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_delete, setup, teardown),
