@@ -312,11 +312,15 @@ static void end_get(struct item *item, struct json_object *json)
 	start_patch(item, json_text(metadata, "resourceVersion"));
 }
 
+/* The watch may have shown a later version first, even another object of that name. */
 static void end_patch(struct item *item, struct known *known, struct json_object *json)
 {
-	memcpy(known->sum, item->sum, STATUS_SUM_BYTES);
-	known->revision = revision_of(json_field(json, "metadata"));
-	known->has_status = true;
+	uint64_t revision = revision_of(json_field(json, "metadata"));
+	if (!revision || revision >= known->revision) {
+		memcpy(known->sum, item->sum, STATUS_SUM_BYTES);
+		known->revision = revision;
+		known->has_status = true;
+	}
 	known->written_s = clock_s();
 	item->publisher->stats.writes++;
 	leave(item);

@@ -389,6 +389,21 @@ def test_one_that_changes_often(proxy, gate, server):
     assert len(hasty) <= conflicts, "a write that was refused is tried again sooner"
 
 
+def test_another_of_that_name(proxy, gate, server):
+    """The watch shows it before the answer to the last one's status has come."""
+    gate.kubeconfig = proxy.kubeconfig
+    written = proxy.after = Hold(is_status_of("/again"))
+    server.apply(m.route("again", [m.rule("a")], hostnames=["old.test"]))
+    start(gate, server)
+    written.expect()
+    server.delete("httproute", "again")
+    server.apply(m.route("again", [m.rule("a")], hostnames=["new.test"]))
+    eventually(lambda: gate.get("/", host="new.test").origin == "a")
+    assert not parents(server, "again")
+    written.go_on()
+    accepted(server, "again")
+
+
 def test_many_at_once(proxy, gate, server):
     """16 requests; the others wait for their turn."""
     names = ["many-%d" % i for i in range(40)]
