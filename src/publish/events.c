@@ -35,6 +35,7 @@ struct problem {
 	bool active, seen; /* wrong now; in the set that is being given */
 	bool told;	   /* there is an Event */
 	unsigned again;	   /* times that it came back since */
+	unsigned attempt;  /* that has failed, one after the other */
 	double told_s, gone_s, not_before_s;
 	enum kind kind;
 	const char *ns, *name, *reason, *note; /* they point into the key */
@@ -290,15 +291,21 @@ static void repeat(struct events *events, struct json_object *stored)
 static void note_told(struct events *events)
 {
 	events->refused = false;
+	events->current->attempt = 0;
 	events->current->again -= events->step == STEP_REPEAT ? events->sending : 0;
 	events->current->told = true;
 	events->current->told_s = clock_s();
 	finish(events);
 }
 
+/* Rights do not come by themselves: somebody is told. Anything else passes. */
 static void fail(struct events *events, const struct kube_answer *answer)
 {
 	events->stats.failures++;
+	if (answer->status != 403 || answer->namespace_ends) {
+		put_off(events, (double)kube_retry_ms(answer, &events->current->attempt) / 1000.0);
+		return;
+	}
 	if (!events->refused)
 		events->ops.refused(events->ops.user, answer->text);
 	events->refused = true;

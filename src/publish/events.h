@@ -21,7 +21,7 @@ struct events_ops {
 	void *user;
 	/* Appends the path of an object in the API; false when there is none. */
 	bool (*path)(void *user, enum kind kind, struct str ns, struct str name, struct sb *sb);
-	/* The API server does not take Events; it is told only once until it does. */
+	/* Events may not be written; it is told only once until they may. */
 	void (*refused)(void *user, struct str why);
 };
 

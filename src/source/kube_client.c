@@ -9,6 +9,7 @@
 
 #include "base/sb.h"
 #include "source/clock.h"
+#include "source/json.h"
 #include "source/kube_auth.h"
 
 enum {
@@ -220,24 +221,34 @@ static struct json_object *parse_body(const struct kube_request *request)
 	return json_tokener_parse(body.n ? body.p : "null");
 }
 
-/* What an API server says of a failure: a Status object, or plain text. */
-static struct str failure_text(struct kube_request *request, int status, char text[TEXT_BYTES],
-			       int64_t *ret_retry_after_ms)
+static bool says_namespace_ends(struct json_object *json)
 {
-	struct json_object *json = parse_body(request), *message = NULL;
+	struct json_object *causes = json_field(json_field(json, "details"), "causes");
+	bool found = false;
+	for (size_t i = 0; !found && i < json_length(causes); i++)
+		found = str_is(json_text(json_object_array_get_idx(causes, i), "reason"),
+			       "NamespaceTerminating");
+	return found;
+}
+
+/* What an API server says of a failure: a Status object, or plain text. */
+static void read_failure(struct kube_request *request, char text[TEXT_BYTES],
+			 struct kube_answer *answer)
+{
+	struct json_object *json = parse_body(request);
+	const char *message = json_cstr(json, "message");
 	curl_off_t retry_after_s = 0;
-	if (json_object_is_type(json, json_type_object) &&
-	    json_object_object_get_ex(json, "message", &message) &&
-	    json_object_is_type(message, json_type_string))
-		snprintf(text, TEXT_BYTES, "%s", json_object_get_string(message));
+	if (*message)
+		snprintf(text, TEXT_BYTES, "%s", message);
 	else
-		snprintf(text, TEXT_BYTES, "HTTP status %d", status);
+		snprintf(text, TEXT_BYTES, "HTTP status %d", answer->status);
+	answer->text = str_of(text);
+	answer->namespace_ends = says_namespace_ends(json);
 	json_object_put(json);
 	curl_easy_getinfo(request->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
 	if (retry_after_s > RETRY_AFTER_MAX_S)
 		retry_after_s = RETRY_AFTER_MAX_S;
-	*ret_retry_after_ms = retry_after_s > 0 ? (int64_t)retry_after_s * 1000 : 0;
-	return str_of(text);
+	answer->retry_after_ms = retry_after_s > 0 ? (int64_t)retry_after_s * 1000 : 0;
 }
 
 /* The request has come to its end: the client's own conclusions, then the owner's. */
@@ -254,7 +265,7 @@ static void finish(struct kube_request *request, int status, const char *why)
 		answer.text = str_of(text);
 		client->stats.failures += answer.unanswered;
 	} else if (status / 100 != 2) {
-		answer.text = failure_text(request, status, text, &answer.retry_after_ms);
+		read_failure(request, text, &answer);
 	} else if (!ops.body) {
 		answer.json = parse_body(request);
 	}

@@ -31,6 +31,7 @@ struct kube_answer {
 	int status;      /* of HTTP; 0: none, or it broke off; the text says why */
 	bool unanswered; /* not even a status came: the client tries again by itself */
 	bool busy;       /* 401, 429 or 503: the server counts as away */
+	bool namespace_ends; /* and takes nothing new: a 403, whatever one's rights are */
 	struct str text; /* the server's own message, or ours */
 	int64_t retry_after_ms; /* 0: the server did not say */
 	struct json_object *json; /* of a 2xx that ops.body is not for, borrowed; NULL: no JSON */

@@ -179,6 +179,35 @@ def test_without_rights(gate, server, ns):
         "get", "httproute", "bad-0", "-n", ns, "-o", "json")).get("status"))
 
 
+def test_fails_for_a_moment(proxy, gate, server, ns):
+    """It is no matter of rights, and the Event is there soon."""
+    answers = [(500,), (429, {"Retry-After": "1"}), (503,), (401,)]
+    proxy.before = lambda request: answers.pop() if (
+        answers and request.method == "POST" and request.path.endswith("/events")) else None
+    gate.kubeconfig = proxy.kubeconfig
+    server.apply(bad_route(ns))
+    start(gate, server, ns)
+    event(server, ns, "bad", "BackendNotFound")
+    assert not answers
+    assert gate.metrics()["tidegate_events_failures_total"] == 4
+    assert "Events cannot be written" not in gate.log()
+
+
+def test_namespace_ends(gate, server, ns, elsewhere):
+    """It takes no Events any more; the others are told, and nobody is asked for rights."""
+    def in_elsewhere(*parents):
+        return m.route("bad", [m.rule(m.ref("nobody"))], ns=elsewhere, parents=list(parents))
+    server.apply(in_elsewhere(m.parent("nobody")))
+    start(gate, server, ns)
+    server.kubectl("delete", "namespace", elsewhere, "--wait=false")
+    server.apply(in_elsewhere(m.parent(namespace=ns)))
+    eventually(lambda: gate.metrics()["tidegate_events_failures_total"] == 1)
+    server.apply(bad_route(ns))
+    event(server, ns, "bad", "BackendNotFound")
+    assert not events(server, elsewhere)
+    assert "Events cannot be written" not in gate.log()
+
+
 def test_rights_in_one_namespace(gate, server, ns):
     """That of a GatewayClass is in another one: the others are told all the same."""
     name = "local"
