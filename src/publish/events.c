@@ -39,7 +39,7 @@ struct problem {
 	double told_s, gone_s, not_before_s;
 	enum kind kind;
 	const char *ns, *name, *reason, *note; /* they point into the key */
-	char event[EVENT_NAME_BYTES];
+	char event[EVENT_NAME_BYTES]; /* the one that was told, or is being */
 	size_t key_bytes;
 	char key[]; /* all of these, each with a NUL behind it */
 };
@@ -230,7 +230,8 @@ static void event_path(const struct problem *problem, const char *name, char pat
 		 *problem->ns ? problem->ns : "default", *name ? "/" : "", name);
 }
 
-/* What it is about is read first: for its UID, without which kubectl would not show the Event. */
+/* What it is about is read first: for its UID, without which kubectl would not show the Event, and
+ * which another object of that name does not have. */
 static void read_object(struct events *events)
 {
 	const struct problem *problem = events->current;
@@ -248,32 +249,48 @@ static void read_object(struct events *events)
 static void start(struct problem *problem)
 {
 	struct events *events = problem->events;
-	char path[PATH_BYTES];
 	dequeue(problem);
 	events->current = problem;
 	events->last_s = clock_s();
-	if (problem->told) {
-		event_path(problem, problem->event, path);
-		read_path(events, path, STEP_STORED);
-	} else {
-		read_object(events);
-	}
+	read_object(events);
 }
 
-static void create(struct events *events, struct json_object *object)
+static void read_event(struct events *events)
+{
+	const struct problem *problem = events->current;
+	char path[PATH_BYTES];
+	event_path(problem, problem->event, path);
+	read_path(events, path, STEP_STORED);
+}
+
+static void create(struct events *events, const struct event *event, struct json_object *object)
+{
+	struct problem *problem = events->current;
+	char path[PATH_BYTES], now[CLOCK_TEXT_BYTES];
+	clock_text(now);
+	problem->told = false;
+	problem->again = 0;
+	event_path(problem, "", path);
+	struct json_object *json = event_new(event, object, now);
+	write_path(events, "POST", path, "application/json", json, STEP_CREATE);
+	json_object_put(json);
+}
+
+/* The Event that was told has another name when the object has another UID. */
+static void tell(struct events *events, struct json_object *object)
 {
 	struct problem *problem = events->current;
 	const struct event event = { .reason = problem->reason,
 				     .note = problem->note,
 				     .controller = events->controller,
 				     .instance = events->instance };
-	char path[PATH_BYTES], now[CLOCK_TEXT_BYTES];
-	clock_text(now);
+	char before[EVENT_NAME_BYTES];
+	memcpy(before, problem->event, EVENT_NAME_BYTES);
 	event_name(&event, object, problem->event);
-	event_path(problem, "", path);
-	struct json_object *json = event_new(&event, object, now);
-	write_path(events, "POST", path, "application/json", json, STEP_CREATE);
-	json_object_put(json);
+	if (problem->told && strcmp(problem->event, before) == 0)
+		read_event(events);
+	else
+		create(events, &event, object);
 }
 
 static void repeat(struct events *events, struct json_object *stored)
@@ -316,7 +333,7 @@ static void succeed(struct events *events, struct json_object *json)
 {
 	switch (events->step) {
 	case STEP_OBJECT:
-		create(events, json);
+		tell(events, json);
 		break;
 	case STEP_STORED:
 		repeat(events, json);

@@ -5,7 +5,8 @@
  *
  *   new ──► queue ──► GET the object, POST the Event ──► told
  *             ▲                                           │ over and back, or half an hour old
- *             └───────────────────────────────────────────┘ (then: GET the Event, PATCH its count)
+ *             └───────────────────────────────────────────┘ (then: GET the Event, PATCH its count,
+ *                                                             unless the object is another one)
  *
  * One at a time, at most four a second, and each at most once a minute. What is over before its
  * turn is not told at all. Problems are kept, told or not, while another replica leads. */

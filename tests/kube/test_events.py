@@ -131,6 +131,27 @@ def test_over_and_back(gate, server, ns):
     assert created(gate) == 1 and gate.metrics()["tidegate_events_repeated_total"] == 1
 
 
+def uid_of(server, ns, name):
+    return server.kubectl("get", "httproute", name, "-n", ns, "-o", "jsonpath={.metadata.uid}")
+
+
+def test_another_of_that_name(gate, server, ns):
+    """What kubectl shows of an object is what is said of its UID."""
+    server.apply(bad_route(ns))
+    start(gate, server, ns)
+    first = event(server, ns, "bad", "BackendNotFound")
+    server.delete("httproute", "bad", ns)
+    time.sleep(2)
+    server.apply(bad_route(ns))
+    uid = uid_of(server, ns, "bad")
+    eventually(lambda: any(each["regarding"]["uid"] == uid for each in events(server, ns)),
+               timeout=75, interval=1)
+    assert len(events(server, ns)) == created(gate) == 2
+    again = next(each for each in events(server, ns)
+                 if each["metadata"]["uid"] == first["metadata"]["uid"])
+    assert again["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
+
+
 def test_slowly(gate, server, ns):
     """At most a few a second, whatever breaks at once."""
     server.apply(*[bad_route(ns, "bad-%d" % i) for i in range(20)])
