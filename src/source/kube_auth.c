@@ -26,8 +26,10 @@ enum {
 
 extern char **environ;
 
-struct token_file { /* what was read, and of which version of the file */
-	char *token;
+struct kept_file { /* what was read, and of which version of the file */
+	const char *what;
+	bool (*accepts)(struct str text); /* false: half-written */
+	char *text; /* NULL: it could not be read yet */
 	struct stat st;
 };
 
@@ -49,11 +51,21 @@ struct kube_auth {
 	const struct kubeconfig *config;
 	void (*settled)(void *user, const char *why);
 	void *user;
-	struct token_file file;
+	struct kept_file token, cert, key;
 	struct plugin plugin;
 };
 
-/* ---- Token files ---- */
+/* ---- Files ---- */
+
+static bool is_token(struct str text)
+{
+	return !str_empty(text) && str_printable(text);
+}
+
+static bool is_pem(struct str text)
+{
+	return !str_empty(text) && strstr(text.p, "-----END ");
+}
 
 static bool same_file(const struct stat *a, const struct stat *b)
 {
@@ -61,28 +73,37 @@ static bool same_file(const struct stat *a, const struct stat *b)
 	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
-/* A file that cannot be read for a moment leaves the token as it was. */
-static bool refresh_token(struct kube_auth *auth, struct error *err)
+/* A file that cannot be read for a moment leaves what was read as it was. */
+static bool refresh(struct kept_file *file, const char *path, struct error *err)
 {
-	struct token_file *file = &auth->file;
-	const char *path = auth->config->token_file.p;
 	struct stat st;
 	if (stat(path, &st) < 0)
-		return file->token || error_errno(err, "the token %s cannot be read", path);
-	if (file->token && same_file(&st, &file->st))
+		return file->text || error_errno(err, "the %s %s cannot be read", file->what, path);
+	if (file->text && same_file(&st, &file->st))
 		return true;
 	char *text = kube_read_file(path, NULL, err);
 	if (!text)
-		return file->token != NULL;
-	struct str token = str_trim(str_of(text));
-	if (str_empty(token) || !str_printable(token)) {
+		return file->text != NULL;
+	struct str trimmed = str_trim(str_of(text));
+	if (!file->accepts(trimmed)) {
 		free(text);
-		return file->token || error_set(err, ERR_SYNTAX, "%s holds no token", path);
+		return file->text || error_set(err, ERR_SYNTAX, "%s holds no %s", path, file->what);
 	}
-	free(file->token);
-	file->token = xstrndup(token.p, token.n);
+	free(file->text);
+	file->text = xstrndup(trimmed.p, trimmed.n);
 	file->st = st;
 	free(text);
+	return true;
+}
+
+/* path empty: *ret stays as it is. */
+static bool use_file(struct kept_file *file, struct str path, struct str *ret, struct error *err)
+{
+	if (str_empty(path))
+		return true;
+	if (!refresh(file, path.p, err))
+		return false;
+	*ret = str_of(file->text);
 	return true;
 }
 
@@ -352,8 +373,10 @@ static enum kube_auth_state plugin_get(struct kube_auth *auth, struct kube_crede
 		return KUBE_AUTH_WAIT;
 	if (plugin->arena && ((!expired && !plugin->refused) || tried_lately)) {
 		ret->token = plugin->credential.token;
-		ret->cert_pem = plugin->credential.cert_pem;
-		ret->key_pem = plugin->credential.key_pem;
+		if (!str_empty(plugin->credential.cert_pem)) {
+			ret->cert_pem = plugin->credential.cert_pem;
+			ret->key_pem = plugin->credential.key_pem;
+		}
 		return KUBE_AUTH_READY;
 	}
 	return plugin_start(auth, err) ? KUBE_AUTH_WAIT : KUBE_AUTH_FAILED;
@@ -366,23 +389,21 @@ enum kube_auth_state kube_auth_get(struct kube_auth *auth, struct kube_credentia
 {
 	const struct kubeconfig *config = auth->config;
 	*ret = (struct kube_credential){ .token = config->token,
-					 .cert_file = config->cert_file,
 					 .cert_pem = config->cert_pem,
-					 .key_file = config->key_file,
 					 .key_pem = config->key_pem,
 					 .username = config->username,
 					 .password = config->password };
-	if (!str_empty(config->token_file)) {
-		if (!refresh_token(auth, err))
-			return KUBE_AUTH_FAILED;
-		ret->token = str_of(auth->file.token);
-	}
+	if (!use_file(&auth->token, config->token_file, &ret->token, err) ||
+	    !use_file(&auth->cert, config->cert_file, &ret->cert_pem, err) ||
+	    !use_file(&auth->key, config->key_file, &ret->key_pem, err))
+		return KUBE_AUTH_FAILED;
 	return config->exec.argc ? plugin_get(auth, ret, err) : KUBE_AUTH_READY;
 }
 
 void kube_auth_refused(struct kube_auth *auth)
 {
-	auth->file.st.st_ino = 0; /* read again, whatever the file's times say */
+	/* Read again, whatever the files' times say */
+	auth->token.st.st_ino = auth->cert.st.st_ino = auth->key.st.st_ino = 0;
 	auth->plugin.refused = true;
 }
 
@@ -394,6 +415,9 @@ struct kube_auth *kube_auth_new(struct ev_loop *loop, const struct kubeconfig *c
 	auth->config = config;
 	auth->settled = settled;
 	auth->user = user;
+	auth->token = (struct kept_file){ .what = "token", .accepts = is_token };
+	auth->cert = (struct kept_file){ .what = "certificate", .accepts = is_pem };
+	auth->key = (struct kept_file){ .what = "key", .accepts = is_pem };
 	ev_io_init(&auth->plugin.io, on_output, -1, EV_READ);
 	ev_child_init(&auth->plugin.child, on_child, 0, 0);
 	ev_timer_init(&auth->plugin.timer, on_patience, EXEC_PATIENCE_S, 0);
@@ -416,6 +440,8 @@ void kube_auth_free(struct kube_auth *auth)
 		kill(-plugin->pid, SIGKILL);
 	sb_fini(&plugin->output);
 	plugin_forget(plugin);
-	free(auth->file.token);
+	free(auth->token.text);
+	free(auth->cert.text);
+	free(auth->key.text);
 	free(auth);
 }

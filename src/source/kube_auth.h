@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who we are to the API server, now: token files are read again when they change, exec plug-ins
- * run again when what they gave expires or is refused.
+/* Who we are to the API server, now: files of tokens, certificates and keys are read again when they
+ * change, exec plug-ins run again when what they gave expires or is refused.
  *
  *   client ── kube_auth_get() ──► READY: send these
  *                                 WAIT:  the plug-in runs; settled() follows, then ask again
@@ -14,7 +14,7 @@ struct kube_auth;
 
 struct kube_credential { /* empty: not used; valid until the loop runs again */
 	struct str token;
-	struct str cert_file, cert_pem, key_file, key_pem;
+	struct str cert_pem, key_pem;
 	struct str username, password;
 };
 

@@ -417,6 +417,8 @@ static void set_blob(CURL *easy, CURLoption option, struct str pem)
 	curl_easy_setopt(easy, option, &blob);
 }
 
+/* The certificate is given as what it says, not as the file's name: libcurl uses no connection that
+ * was made with another one, and the server judges a connection by that for as long as it lasts. */
 static void set_tls(CURL *easy, const struct kubeconfig *config,
 		    const struct kube_credential *credential)
 {
@@ -429,12 +431,8 @@ static void set_tls(CURL *easy, const struct kubeconfig *config,
 		curl_easy_setopt(easy, CURLOPT_CAINFO, config->ca_file.p);
 	if (!str_empty(credential->cert_pem))
 		set_blob(easy, CURLOPT_SSLCERT_BLOB, credential->cert_pem);
-	else if (!str_empty(credential->cert_file))
-		curl_easy_setopt(easy, CURLOPT_SSLCERT, credential->cert_file.p);
 	if (!str_empty(credential->key_pem))
 		set_blob(easy, CURLOPT_SSLKEY_BLOB, credential->key_pem);
-	else if (!str_empty(credential->key_file))
-		curl_easy_setopt(easy, CURLOPT_SSLKEY, credential->key_file.p);
 }
 
 static void add_header(struct kube_request *request, const char *name, struct str value)

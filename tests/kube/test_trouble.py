@@ -393,6 +393,31 @@ def test_token_rotates(server, gate):
     expect(gate, "b")
 
 
+def test_certificate_rotates(server, gate):
+    """The files are replaced: what is asked for from then on comes from the new one's bearer."""
+    def sign(name):
+        return server.cluster.authority.sign(name, name, "system:masters")
+
+    def asked(name):
+        return len([each for each in server.audit(name) if each["stage"] == "RequestReceived"])
+    certificate, key = sign("bearer-1")
+    gate.log_in({"client-certificate": certificate, "client-key": key})
+    server.apply(gateway(gate), m.route("bearer", [m.rule("a")]))
+    gate.start()
+    expect(gate, "a")
+    eventually(lambda: gate.metrics()["tidegate_leader"] == 1)
+    newer_certificate, newer_key = sign("bearer-2")
+    os.rename(newer_key, key)
+    os.rename(newer_certificate, certificate)
+    eventually(lambda: asked("bearer-2"))
+    before = asked("bearer-1")
+    server.apply(m.route("bearer", [m.rule("b")]))
+    expect(gate, "b")
+    time.sleep(3)  # the Lease is renewed
+    assert gate.metrics()["tidegate_leader"] == 1
+    assert asked("bearer-1") == before
+
+
 def test_exec_plugin(server, gate):
     server.account("plugged", *ALL)
     plugin = os.path.join(gate.base, "plugin")

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Token files that rotate, and exec plug-ins that run for real. */
+/* Files that rotate, and exec plug-ins that run for real. */
 #include "source/kube_auth.h"
 
 #include <ev.h>
@@ -118,6 +118,38 @@ static void test_token_file(void **state)
 	expect_token(f, "two");
 	write_file(f, "token", 0600, "three");
 	expect_token(f, "three");
+}
+
+#define PEM(text) "-----BEGIN X-----\n" text "\n-----END X-----"
+
+static void expect_pems(struct fixture *f, const char *cert, const char *key)
+{
+	struct kube_credential credential;
+	struct error err;
+	assert_int_equal(kube_auth_get(f->auth, &credential, &err), KUBE_AUTH_READY);
+	assert_true(str_is(credential.cert_pem, cert));
+	assert_true(str_is(credential.key_pem, key));
+}
+
+static void test_certificate_files(void **state)
+{
+	struct fixture *f = *state;
+	struct kube_credential credential;
+	struct error err;
+	f->config.cert_file = path_of(f, "cert");
+	f->config.key_file = path_of(f, "key");
+	write_file(f, "cert", 0600, PEM("one") "\n");
+	assert_int_equal(kube_auth_get(f->auth, &credential, &err), KUBE_AUTH_FAILED);
+	assert_non_null(strstr(err.text, f->config.key_file.p));
+	write_file(f, "key", 0600, PEM("1") "\n");
+	expect_pems(f, PEM("one"), PEM("1"));
+	write_file(f, "cert", 0600, PEM("two") "\n");
+	write_file(f, "key", 0600, "-----BEGIN X-----\n"); /* half-written */
+	expect_pems(f, PEM("two"), PEM("1"));
+	write_file(f, "key", 0600, PEM("2") "\n");
+	expect_pems(f, PEM("two"), PEM("2"));
+	unlink(f->config.cert_file.p);
+	expect_pems(f, PEM("two"), PEM("2"));
 }
 
 /* A plug-in that counts its runs, and prints `status`. */
@@ -266,7 +298,8 @@ static int make_dir(void **state)
 
 static int remove_dir(void **state)
 {
-	static const char *const names[] = { "token", "plugin", "runs", "told", "" };
+	static const char *const names[] = { "token",  "key",  "cert", "plugin",
+					     "runs",   "told", "" };
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		char path[128];
@@ -280,6 +313,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_token_file, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_certificate_files, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_plugin, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_plugin_clock, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_plugin_fails, setup, teardown),
