@@ -27,12 +27,13 @@ struct kube_watch {
 	struct kube_resource resource;
 	const struct kube_watch_ops *ops;
 	void *user;
-	size_t version;		    /* into kind_table[].versions */
+	size_t version, asked;	    /* in use, of the request: into kind_table[].versions */
 	struct kube_request *request; /* NULL: the timer runs */
 	struct kube_json *parser;
 	ev_timer timer;
 	bool listing;	       /* or watching */
 	bool relist;	       /* the watch said that it cannot go on */
+	bool resumes;	       /* if that list cannot be had, the watch goes on */
 	unsigned attempt;
 	unsigned fruitless;    /* watches in a row that said nothing and did not last */
 	double started_s;      /* of the watch */
@@ -82,11 +83,12 @@ static void forget_page(struct kube_watch *watch)
 	watch->next_page = NULL;
 }
 
-/* The next list starts over. */
+/* The next list starts over, in the first version: it may be there by now. */
 static void begin_list(struct kube_watch *watch)
 {
 	watch->listing = true;
-	watch->relist = false;
+	watch->relist = watch->resumes = false;
+	watch->asked = 0;
 	forget_page(watch);
 	watch->ops->list_begins(watch->user);
 }
@@ -106,7 +108,7 @@ static void add_envelope(const struct kube_watch *watch, struct json_object *jso
 	const struct kind_info *info = &kind_table[watch->resource.kind];
 	char version[VERSION_BYTES];
 	snprintf(version, sizeof(version), "%s%s%s", info->group, *info->group ? "/" : "",
-		 kube_watch_version(watch));
+		 info->versions[watch->asked]);
 	if (!*json_cstr(json, "kind"))
 		json_object_object_add(json, "kind", json_object_new_string(info->name));
 	if (!*json_cstr(json, "apiVersion"))
@@ -169,15 +171,25 @@ static bool take_event(void *user, const char *member, struct json_object *json,
 
 static void missing(struct kube_watch *watch, const struct kube_answer *answer)
 {
+	size_t next = watch->asked + 1;
 	begin_list(watch);
-	if (kind_table[watch->resource.kind].versions[watch->version + 1]) {
-		watch->version++;
+	if (kind_table[watch->resource.kind].versions[next]) {
+		watch->asked = next;
 		start(watch);
 		return;
 	}
-	watch->version = 0;
 	set_state(watch, KUBE_WATCH_MISSING, answer->text);
 	pause_for(watch, kube_backoff_ms(0, MISSING_PAUSE_MS, MISSING_PAUSE_MS));
+}
+
+/* The version that is asked for is there. */
+static void use_asked(struct kube_watch *watch)
+{
+	bool same = watch->version == watch->asked;
+	watch->version = watch->asked;
+	watch->resumes = false;
+	if (!same && watch->state == KUBE_WATCH_SYNCED)
+		watch->ops->changed(watch->user);
 }
 
 /* A page that is cut off may have named the next one, and objects that are gone when it is asked
@@ -196,6 +208,7 @@ static void end_page(struct kube_watch *watch)
 		break_page(watch, str_of(err.text));
 		return;
 	}
+	use_asked(watch);
 	if (!watch->next_page) {
 		watch->listing = false;
 		watch->ops->list_ends(watch->user);
@@ -204,8 +217,20 @@ static void end_page(struct kube_watch *watch)
 	start(watch);
 }
 
+/* The watch in the version that is in use, from where it was. */
+static void resume(struct kube_watch *watch)
+{
+	watch->listing = watch->resumes = false;
+	watch->asked = watch->version;
+	start(watch);
+}
+
 static void end_list(struct kube_watch *watch, const struct kube_answer *answer)
 {
+	if (watch->resumes && answer->status / 100 >= 4) {
+		resume(watch);
+		return;
+	}
 	switch (answer->status) {
 	case 0:
 		break_page(watch, answer->text);
@@ -228,6 +253,16 @@ static void end_list(struct kube_watch *watch, const struct kube_answer *answer)
 	back_off(watch, answer->retry_after_ms);
 }
 
+/* The watch goes on, but for a newer version that may be there by now: that begins with a list. */
+static void go_on(struct kube_watch *watch)
+{
+	if (!kube_watch_is_newest(watch)) {
+		begin_list(watch);
+		watch->resumes = true;
+	}
+	start(watch);
+}
+
 /* A watch that ends as agreed, or with its connection, goes on at once; but not if it never
  * lasts. One that is refused again and again may be so for its version: a new list has another, and
  * the changes meanwhile. */
@@ -245,7 +280,7 @@ static void end_watch(struct kube_watch *watch, const struct kube_answer *answer
 		begin_list(watch);
 	if (ended && watch->attempt == 0) {
 		watch->attempt = 1;
-		start(watch);
+		go_on(watch);
 	} else {
 		back_off(watch, answer->retry_after_ms);
 	}
@@ -325,7 +360,8 @@ static void start(struct kube_watch *watch)
 	static const struct kube_request_ops ops = { on_body, on_done };
 	struct sb path;
 	sb_init(&path, 64 * 1024);
-	kube_path(&path, watch->resource.kind, kube_watch_version(watch), watch->resource.plural,
+	kube_path(&path, watch->resource.kind,
+		  kind_table[watch->resource.kind].versions[watch->asked], watch->resource.plural,
 		  watch->resource.ns);
 	unsigned limit_s = add_query(watch, &path);
 	kube_json_free(watch->parser);

@@ -8,6 +8,10 @@
  *    │ 403: FORBIDDEN                                                           version
  *    └ both are tried again, less and less often
  *
+ * Every list begins with the newest version of the kind. While an older one is in use, a watch that
+ * has ended is followed by such a list, too, and goes on when that cannot be had: one request more
+ * for each watch.
+ *
  * A list that is repeated never takes anything away before it is complete: the owner marks what
  * it names and drops the rest at list_ends(). One whose page breaks off starts over: what the page
  * said before, the token of the next one too, is not the whole of it. */
@@ -55,7 +59,7 @@ const char *kube_watch_text(const struct kube_watch *watch);    /* what is wrong
 /* Why a list that is in force is not followed: five watches in a row have failed. "" until then,
  * and from the next event or bookmark, or watch that has lasted. */
 const char *kube_watch_trouble(const struct kube_watch *watch);
-const char *kube_watch_version(const struct kube_watch *watch); /* "v1": what is tried or used */
+const char *kube_watch_version(const struct kube_watch *watch); /* "v1": what is in use */
 bool kube_watch_is_newest(const struct kube_watch *watch);      /* that version, of ours */
 
 /* Tries at once what is waiting for its next attempt. */

@@ -8,6 +8,7 @@ request's own, so that it may wait:
     proxy.after = lambda request: None      the server has answered, the client does not know yet
 
 Either can be a Hold."""
+import contextlib
 import http.client
 import http.server
 import json
@@ -151,8 +152,10 @@ class Proxy:
         server.close()
 
     def drop(self, wanted):
-        """Ends the connections of the requests that run and are wanted(request)."""
+        """Ends the connections of the requests that run and are wanted(request). A handler learns
+        of that only with the server's next words."""
         with self.lock:
             for handler, request in self.running.items():
                 if wanted(request):
-                    handler.connection.shutdown(socket.SHUT_RDWR)
+                    with contextlib.suppress(OSError):
+                        handler.connection.shutdown(socket.SHUT_RDWR)

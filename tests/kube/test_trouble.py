@@ -13,6 +13,7 @@ import pytest
 import manifests as m
 from apiserver import ApiServer, KubeGate
 from load import Load
+from proxy import Proxy
 from relay import Relay
 from test_objects import expect, gateway
 from tidegate import eventually
@@ -69,8 +70,8 @@ def test_definitions_appear_later(mortal, doomed, origins):
     doomed.expect_no_finding("Backend", "NoSuchResource")
 
 
-def test_older_definitions(mortal, doomed, origins):
-    """ReferenceGrants of a server that has only v1beta1."""
+def test_older_definitions(mortal, doomed, origins, tmp_path):
+    """ReferenceGrants of a server that has only v1beta1, at first."""
     base(mortal, doomed, origins)
     def serve_v1(served):
         mortal.kubectl("patch", "crd", "referencegrants.gateway.networking.k8s.io",
@@ -81,9 +82,23 @@ def test_older_definitions(mortal, doomed, origins):
     serve_v1(False)
     try:
         mortal.apply(m.namespace("other"), m.grant("g", "default", "other"))
-        doomed.start()
-        assert "v1beta1" in doomed.expect_finding("ReferenceGrant", "OlderVersion")["text"]
-        assert doomed.metrics()['tidegate_objects{kind="ReferenceGrant"}'] == 1
+        with Proxy(mortal, tmp_path) as proxy:
+            doomed.kubeconfig = proxy.kubeconfig
+            doomed.start()
+            assert "v1beta1" in doomed.expect_finding("ReferenceGrant", "OlderVersion")["text"]
+            assert doomed.metrics()['tidegate_objects{kind="ReferenceGrant"}'] == 1
+            serve_v1(True)
+            eventually(lambda: mortal.kubectl(
+                "get", "--raw", "/apis/gateway.networking.k8s.io/v1/referencegrants", check=False))
+
+            def over():
+                """At the end of a watch, which the server would let go on for minutes."""
+                proxy.drop(lambda request: "/v1beta1/referencegrants" in request.path)
+                return not [f for f in doomed.findings() if f["reason"] == "OlderVersion"]
+            eventually(over, interval=6)
+            mortal.apply(m.grant("h", "default", "other"))
+            eventually(lambda: doomed.metrics()['tidegate_objects{kind="ReferenceGrant"}'] == 2)
+            doomed.stop()
     finally:
         serve_v1(True)
 

@@ -101,6 +101,7 @@ static struct fake_answer answer(const char *path)
 
 #define LISTS "begins | list +a ends SYNCED | "
 #define AGAIN "watch 7 begins | list +a ends | "
+#define OLDER "begins | list begins | v1beta1/list +a ends SYNCED | v1beta1/watch 7 begins | list "
 
 static const struct script scripts[] = {
 	{ "two pages and a watch that breaks off",
@@ -139,6 +140,25 @@ static const struct script scripts[] = {
 	    LISTED,
 	    REST },
 	  "begins | list +a | list t1 begins | v1beta1/list +a ends SYNCED | v1beta1/watch 7 " },
+	{ "an older version, which is all there is",
+	  { REFUSED(404), LISTED, ENDED, REFUSED(404), REST },
+	  OLDER "| v1beta1/watch 7 " },
+	{ "the newest cannot be looked for",
+	  { REFUSED(404), LISTED, ENDED, REFUSED(500), REST },
+	  OLDER "| v1beta1/watch 7 " },
+	{ "the newest has come when a watch ends",
+	  { REFUSED(404), LISTED, ENDED, LISTED, REST },
+	  OLDER "+a SYNCED ends | watch 7 " },
+	{ "its second page is too late",
+	  { REFUSED(404), LISTED, ENDED, { 200, PAGE("t1", ITEM("a")), false, false }, REFUSED(410),
+	    LISTED, REST },
+	  OLDER "+a SYNCED | list t1 begins | list +a ends | watch 7 " },
+	{ "the newest has taken the place of the older one",
+	  { REFUSED(404), LISTED, REFUSED(404), LISTED, REST },
+	  OLDER "+a SYNCED ends | watch 7 " },
+	{ "an older version, and a watch that cannot go on",
+	  { REFUSED(404), LISTED, { 200, ERROR("410"), false, false }, REFUSED(404), LISTED, REST },
+	  OLDER "begins | v1beta1/list +a ends | v1beta1/watch 7 " },
 	{ "a watch that is forbidden, and then is not",
 	  { LISTED, REFUSED(403), LISTED, REFUSED(403), LISTED, REFUSED(403), LISTED, REFUSED(403),
 	    LISTED, REFUSED(403), LISTED, { 200, EVENT("BOOKMARK", "", "8"), true, false }, REST },
