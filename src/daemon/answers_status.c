@@ -488,6 +488,15 @@ static bool find_kind(struct str name, enum kind *ret_kind)
 	return false;
 }
 
+static struct str kind_names(struct arena *arena)
+{
+	struct str names = STR_NONE;
+	for (int kind = KIND_NONE + 1; kind < KIND_COUNT; kind++)
+		names = arena_strf(arena, STR_FMT "%s%s", STR_ARG(names),
+				   str_empty(names) ? "" : ", ", kind_table[kind].name);
+	return names;
+}
+
 static struct str object_summary(struct arena *arena, const struct object *object)
 {
 	switch (object->kind) {
@@ -596,9 +605,8 @@ void answer_get(struct call *call)
 	struct str kind_name, wanted = STR_NONE, ns = STR_NONE, name = STR_NONE;
 	enum kind kind;
 	if (!call_arg(call, "arg", 0, &kind_name) || !find_kind(kind_name, &kind)) {
-		call_fail(call, CALL_BAD, "get needs a kind: GatewayClass, Gateway, HTTPRoute, "
-					  "ReferenceGrant, Namespace, Service, EndpointSlice, "
-					  "Secret, ConfigMap, Backend, GatewayParameters");
+		call_fail(call, CALL_BAD, "get needs a kind: " STR_FMT,
+			  STR_ARG(kind_names(call_arena(call))));
 		return;
 	}
 	if (call_arg(call, "arg", 1, &wanted))

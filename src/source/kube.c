@@ -343,20 +343,23 @@ static bool is_waiting(const struct kube_source *source)
 	return found;
 }
 
-/* Whoever waits has waited long enough, unless others have come meanwhile: many take their time. */
+/* Whoever waits has waited long enough, unless others have come meanwhile: many take their time. One
+ * that cannot be read has had its answer. */
 static void on_wait(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct kube_source *source = timer->data;
 	int64_t left_ms = source->wait_until_ms - clock_ms();
 	(void)loop;
 	(void)events;
-	if (is_waiting(source) && left_ms > 0) {
-		wait_for(source, left_ms);
-		return;
+	for (struct map_entry *e = map_first(source->followed); e; e = map_next(e)) {
+		struct unit *unit = map_value(e);
+		unit->awaited &= left_ms > 0 &&
+				 kube_watch_state(unit->watch) == KUBE_WATCH_STARTING;
 	}
-	for (struct map_entry *e = map_first(source->followed); e; e = map_next(e))
-		((struct unit *)map_value(e))->awaited = false;
-	touch(source);
+	if (is_waiting(source))
+		wait_for(source, left_ms);
+	else
+		touch(source);
 }
 
 /* Why none of them can be read, which is nobody's fault who refers to one; "": some can, or it is
