@@ -14,16 +14,31 @@ static struct str header_group(struct str key)
 	return str_sub(key, 0, at - 1);
 }
 
-static bool lower_frontend_key(const struct state *state, struct arena *arena, struct str key,
-			       const char *what, struct str *ret_file, struct str *ret_key)
+/* The map of each table that has one. */
+static const struct table_map {
+	const char *file;
+	bool of_frontend; /* each frontend has one, with its name before */
+} table_maps[PLAN_TABLE_COUNT] = {
+	[PLAN_LISTENER] = { "listeners.map", true },
+	[PLAN_HEADER] = { "headers.map", false },
+	[PLAN_SPLIT] = { "splits.map", false },
+	[PLAN_LIST] = { "lists.map", false },
+	[PLAN_METHOD] = { "methods.map", false },
+	[PLAN_SWITCH] = { "switches.map", false },
+	[PLAN_RULE] = { "rules.map", false },
+	[PLAN_ROUTE] = { "routes.map", true },
+	[PLAN_WILDCARD] = { "wildcards.map", true },
+};
+
+static bool frontend_has(const struct state *state, struct str frontend, enum plan_table table)
 {
-	struct str rest = key;
-	struct str frontend = str_cut(&rest, ' ');
-	if (!state_frontend_served(state, frontend))
-		return false;
-	*ret_file = arena_strf(arena, STR_FMT ".%s.map", STR_ARG(frontend), what);
-	*ret_key = rest;
-	return true;
+	return state_frontend_served(state, frontend) &&
+	       (table != PLAN_LISTENER || state_frontend_is_https(state, frontend));
+}
+
+static struct str frontend_file(struct arena *arena, struct str frontend, enum plan_table table)
+{
+	return arena_strf(arena, STR_FMT ".%s", STR_ARG(frontend), table_maps[table].file);
 }
 
 /* "*.example.com" is looked up as "example.com/" + "*" (see frontend.cfg). */
@@ -48,42 +63,22 @@ bool state_lower(const struct state *state, struct arena *arena, enum plan_table
 		 struct str key, struct str value, struct str *ret_file,
 		 struct image_entry *ret_entry)
 {
+	const struct table_map *map = &table_maps[table];
 	*ret_entry = (struct image_entry){ key, value };
-	switch (table) {
-	case PLAN_HEADER:
-		*ret_file = STR("headers.map");
-		lower_header(state, key, value, ret_entry);
-		return true;
-	case PLAN_SPLIT:
-		*ret_file = STR("splits.map");
-		return true;
-	case PLAN_LIST:
-		*ret_file = STR("lists.map");
-		return true;
-	case PLAN_METHOD:
-		*ret_file = STR("methods.map");
-		return true;
-	case PLAN_SWITCH:
-		*ret_file = STR("switches.map");
-		return true;
-	case PLAN_RULE:
-		*ret_file = STR("rules.map");
-		return true;
-	case PLAN_ROUTE:
-		return lower_frontend_key(state, arena, key, "routes", ret_file, &ret_entry->key);
-	case PLAN_WILDCARD:
-		return lower_frontend_key(state, arena, key, "wildcards", ret_file,
-					  &ret_entry->key);
-	case PLAN_LISTENER:
-		if (!state_frontend_is_https(state, str_sub(key, 0, str_chr(key, ' ', 0))) ||
-		    !lower_frontend_key(state, arena, key, "listeners", ret_file,
-					&ret_entry->key))
-			return false;
-		ret_entry->key = listener_key(arena, ret_entry->key);
-		return true;
-	default:
+	if (!map->file)
 		return false;
+	*ret_file = str_of(map->file);
+	if (map->of_frontend) {
+		struct str frontend = str_cut(&ret_entry->key, ' ');
+		if (!frontend_has(state, frontend, table))
+			return false;
+		*ret_file = frontend_file(arena, frontend, table);
 	}
+	if (table == PLAN_LISTENER)
+		ret_entry->key = listener_key(arena, ret_entry->key);
+	else if (table == PLAN_HEADER)
+		lower_header(state, key, value, ret_entry);
+	return true;
 }
 
 /* ---- header blobs ---- */
@@ -220,26 +215,6 @@ static void add_table(struct building *b, struct str file, enum plan_table table
 		map->entries[i - from] = lower_line(b, table, i, prefix_bytes);
 }
 
-static void add_frontend(struct building *b, struct str frontend)
-{
-	static const struct {
-		const char *name;
-		enum plan_table table;
-		bool only_https;
-	} own[] = {
-		{ "routes", PLAN_ROUTE, false },
-		{ "wildcards", PLAN_WILDCARD, false },
-		{ "listeners", PLAN_LISTENER, true },
-	};
-	bool https = state_frontend_is_https(b->state, frontend);
-	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
-		if (https || !own[i].only_https)
-			add_table(b, arena_strf(b->image->arena, STR_FMT ".%s.map",
-						STR_ARG(frontend), own[i].name),
-				  own[i].table, frontend);
-	}
-}
-
 static void add_spares(struct building *b)
 {
 	struct image_map *map = add_file(b, STR("spare.map"));
@@ -258,11 +233,12 @@ static void add_spares(struct building *b)
 static void add_headers(struct building *b)
 {
 	const struct texts *headers = b->state->tables[PLAN_HEADER];
+	struct str file = str_of(table_maps[PLAN_HEADER].file);
 	if (!b->state->caps.headers_bin) {
-		add_table(b, STR("headers.map"), PLAN_HEADER, STR_NONE);
+		add_table(b, file, PLAN_HEADER, STR_NONE);
 		return;
 	}
-	struct image_map *map = add_file(b, STR("headers.map"));
+	struct image_map *map = add_file(b, file);
 	for (size_t from = 0, to; map && from < texts_count(headers); from = to) {
 		to = group_end(headers, from);
 		struct image_entry entry = { header_group(texts_key(headers, from)), STR_NONE };
@@ -294,24 +270,33 @@ static void sort_entries(struct image_map *map)
 		qsort(map->entries, map->count, sizeof(*map->entries), image_entry_cmp);
 }
 
+static void add_frontends(struct building *b, enum plan_table table)
+{
+	const struct texts *frontends = b->state->tables[PLAN_FRONTEND];
+	for (size_t i = 0; i < texts_count(frontends); i++) {
+		struct str frontend = texts_key(frontends, i);
+		if (frontend_has(b->state, frontend, table))
+			add_table(b, frontend_file(b->image->arena, frontend, table), table,
+				  frontend);
+	}
+}
+
 /* Every file that haproxy.cfg names exists, if only empty. */
 static struct image *build(const struct state *state, struct str only, bool only_counts)
 {
 	struct image *image = xcalloc(1, sizeof(*image));
 	struct building b = { image, state, only, only_counts };
-	const struct texts *frontends = state->tables[PLAN_FRONTEND];
 	image->arena = arena_new();
-	add_headers(&b);
-	add_table(&b, STR("lists.map"), PLAN_LIST, STR_NONE);
-	add_table(&b, STR("methods.map"), PLAN_METHOD, STR_NONE);
-	add_table(&b, STR("rules.map"), PLAN_RULE, STR_NONE);
-	add_table(&b, STR("splits.map"), PLAN_SPLIT, STR_NONE);
-	add_table(&b, STR("switches.map"), PLAN_SWITCH, STR_NONE);
-	add_spares(&b);
-	for (size_t i = 0; i < texts_count(frontends); i++) {
-		if (!map_get(state->blocked, texts_key(frontends, i)))
-			add_frontend(&b, texts_key(frontends, i));
+	for (int table = 0; table < PLAN_TABLE_COUNT; table++) {
+		const struct table_map *map = &table_maps[table];
+		if (map->of_frontend)
+			add_frontends(&b, (enum plan_table)table);
+		else if (table == PLAN_HEADER)
+			add_headers(&b);
+		else if (map->file)
+			add_table(&b, str_of(map->file), (enum plan_table)table, STR_NONE);
 	}
+	add_spares(&b);
 	for (size_t i = 0; !only_counts && i < image->count; i++)
 		sort_entries(&image->maps[i]);
 	if (image->count > 1)
@@ -342,13 +327,12 @@ void image_free(struct image *image)
 
 unsigned image_rank(struct str file)
 {
-	if (str_is(file, "rules.map"))
-		return 1;
-	return str_is(file, "headers.map") || str_is(file, "lists.map") ||
-			       str_is(file, "methods.map") || str_is(file, "splits.map") ||
-			       str_is(file, "spare.map") || str_is(file, "switches.map") ?
-		       0 :
-		       2;
+	for (int table = 0; table < PLAN_TABLE_COUNT; table++) {
+		const struct table_map *map = &table_maps[table];
+		if (map->file && !map->of_frontend && str_is(file, map->file))
+			return table == PLAN_RULE;
+	}
+	return str_is(file, "spare.map") ? 0 : 2;
 }
 
 const struct image_map *image_find(const struct image *image, struct str file)
