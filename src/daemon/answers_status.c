@@ -87,8 +87,8 @@ static void out_engine(struct out *out, const struct app *app)
 	out_kv_bool(out, "ready", !*why);
 	if (*why)
 		out_kv_cstr(out, "notReady", why);
-	if (app->holding[0])
-		out_kv_cstr(out, "holding", app->holding);
+	if (*app_holding(app))
+		out_kv_cstr(out, "holding", app_holding(app));
 	if (app->trouble[0])
 		out_kv_cstr(out, "trouble", app->trouble);
 	out_source(out, app);
@@ -268,8 +268,8 @@ static void text_engine(struct call *call)
 	sb_addf(sb, ", %llu reloads\n", (unsigned long long)stats.reloads);
 	text_source(call);
 	text_leader(call);
-	if (app->holding[0])
-		sb_addf(sb, "Holding:  %s\n", app->holding);
+	if (*app_holding(app))
+		sb_addf(sb, "Holding:  %s\n", app_holding(app));
 	if (app->trouble[0])
 		sb_addf(sb, "Trouble:  %s\n", app->trouble);
 	uint64_t errors = finding_count(app, call_arena(call), SEVERITY_ERROR);
@@ -333,18 +333,30 @@ static void row_conditions(struct report *report, struct call *call,
 	report_str(report, text, good ? TABLE_GREEN : TABLE_YELLOW);
 }
 
-/* "*": all of the host's, whichever these are. */
+static struct str addresses_text(struct arena *arena, const struct gateway_address *addresses,
+				 size_t count)
+{
+	struct str text = STR_NONE;
+	for (size_t i = 0; i < count; i++) {
+		if (!str_empty(addresses[i].value))
+			text = arena_strf(arena, STR_FMT "%s" STR_FMT, STR_ARG(text),
+					  str_empty(text) ? "" : ",", STR_ARG(addresses[i].value));
+	}
+	return text;
+}
+
+/* Where it is, or is to be. "*": all of the host's, whichever these are. */
 static struct str address_text(struct arena *arena, const struct gateway_view *gateway,
 			       const struct status_live *live)
 {
 	size_t count;
 	const struct gateway_address *addresses = status_gateway_addresses(gateway, live, &count);
-	struct str text = STR_NONE;
-	for (size_t i = 0; i < count; i++)
-		text = arena_strf(arena, STR_FMT "%s" STR_FMT, STR_ARG(text),
-				  str_empty(text) ? "" : ",", STR_ARG(addresses[i].value));
+	const struct gateway *spec = &gateway->object->gateway;
 	bool none_yet = gateway->share || !str_empty(gateway->service_name) ||
 			!str_empty(live->no_address);
+	struct str text = addresses_text(arena, addresses, count);
+	if (str_empty(text) && !gateway->share)
+		text = addresses_text(arena, spec->addresses, spec->address_count);
 	return str_empty(text) && !none_yet ? STR("*") : text;
 }
 

@@ -104,8 +104,7 @@ static void on_applied(void *user, const struct error *err)
 {
 	struct call *call = user;
 	if (err)
-		call_fail(call, CALL_FAILED, "kept, but HAProxy refused it (it is being retried): "
-					     "%s", err->text);
+		call_fail(call, CALL_FAILED, "kept, but not in HAProxy yet: %s", err->text);
 	else
 		show(call);
 }

@@ -18,6 +18,7 @@
 /* Several names often change together (one zone, one TTL). */
 #define DNS_SETTLE_S 0.02
 #define HOUSEKEEPING_S 1.0
+#define WAIT_S 3.0 /* of a pass, for what its objects refer to */
 #define SAME_SIGNAL_S 1.0
 #define LOCK_PAUSE_NS (10 * 1000 * 1000)
 #define LOCK_TRIES 200 /* two seconds */
@@ -133,6 +134,11 @@ static const char *engine_trouble(const struct app *app)
 const char *app_not_ready(const struct app *app)
 {
 	return app->stopping ? "stopping" : app->draining ? "draining" : engine_trouble(app);
+}
+
+const char *app_holding(const struct app *app)
+{
+	return app->engine_started ? app->holding : "";
 }
 
 const char *app_trouble(const struct app *app)
@@ -370,6 +376,18 @@ static void send_pass(struct app *app, struct changes *changes)
 		notify_ready(app);
 }
 
+/* The first plan waits for all that comes; later ones, which are everybody's, for a moment. */
+static bool must_wait(struct app *app)
+{
+	struct source_state state;
+	sources_state(&app->sources, &state);
+	if (!state.waiting)
+		app->waiting_since = 0;
+	else if (app->waiting_since == 0)
+		app->waiting_since = clock_s();
+	return state.waiting && (!app->complete || clock_s() - app->waiting_since < WAIT_S);
+}
+
 static void run_pass(struct app *app)
 {
 	struct source_state state;
@@ -379,15 +397,15 @@ static void run_pass(struct app *app)
 	if (!state.complete)
 		return;
 	struct changes *changes = make_pass(app);
-	sources_state(&app->sources, &state);
-	if (state.waiting)
+	bool waits = must_wait(app);
+	if (waits)
 		hold_back(app, changes);
 	else
 		send_pass(app, changes);
 	if (app->cluster)
-		cluster_passed(app->cluster, state.waiting);
+		cluster_passed(app->cluster, waits);
 	store_reap(app->store);
-	if (!state.waiting)
+	if (!waits)
 		assign_waiters(app);
 	note_ready(app);
 }
@@ -461,8 +479,14 @@ void app_route_changed(struct app *app, struct str ns, struct str name, app_appl
 		overrides_apply(app->overrides, route);
 		compiler_mark(app->compiler, KIND_HTTPROUTE, ns, name);
 	}
-	add_waiter(app, NEXT_PASS, fn, user);
-	run_pass(app);
+	if (app->complete) {
+		add_waiter(app, NEXT_PASS, fn, user);
+		run_pass(app);
+	} else {
+		struct error err;
+		error_set(&err, ERR_LIMIT, "%s", app_trouble(app));
+		fn(user, &err);
+	}
 }
 
 /* ---- findings ---- */

@@ -2,8 +2,8 @@
 /* The daemon: source, store, compiler and engine in one libev loop.
  *
  *  source ──put──► store ──mark──► compiler ──pass──► engine ──applied──► waiters, metrics
- *           dns ──────────────mark──┘                   ▲
- *           overrides (weights) before put              └── overrides (drained servers)
+ *                    ▲      dns ──mark──┘               ▲
+ *                    └── overrides (weights)            └── overrides (drained servers)
  *
  * Until the source has given a whole and readable picture, the last-good plan of the run
  * directory is served if there is one ("holding"). struct app is open to the parts that
@@ -82,7 +82,9 @@ struct app {
 	bool leaving; /* the cluster's lead is being given back */
 	double told_to_stop_at; /* clock_s() */
 	char stale[640];   /* what was last logged of why the source may be old */
-	char holding[320]; /* why the last-good plan is served; "": it is not */
+	char holding[320]; /* why there is no first plan yet, and the last-good one is served if there
+			    * is one; "": it is there */
+	double waiting_since; /* for what others refer to; clock_s(); 0: nothing */
 	char trouble[320]; /* the last failure of an apply; "": none */
 
 	uint64_t sent, applied; /* sequences */
@@ -109,6 +111,9 @@ int app_run(const struct app_options *options);
 
 /* "" when ready; else one sentence why not. */
 const char *app_not_ready(const struct app *app);
+
+/* Why the last-good plan is served; "" when it is not. */
+const char *app_holding(const struct app *app);
 
 /* Why HAProxy is not what the source says, or not for sure; "" when it is. */
 const char *app_trouble(const struct app *app);

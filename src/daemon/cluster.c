@@ -314,7 +314,9 @@ static bool reads_whole(const struct cluster *cluster)
 {
 	const struct kube_source *source = cluster->app->sources.kube;
 	return kube_source_has_all(source, KIND_GATEWAY) &&
-	       kube_source_has_all(source, KIND_GATEWAYCLASS);
+	       kube_source_has_all(source, KIND_GATEWAYCLASS) &&
+	       !kube_source_lacks_any(source, KIND_GATEWAY) &&
+	       !kube_source_lacks_any(source, KIND_GATEWAYCLASS);
 }
 
 /* One whose class is not there may be ours again in a moment. */
@@ -458,6 +460,7 @@ static void look_for_addresses(struct cluster *cluster, enum kind kind, struct s
 void cluster_gone(struct cluster *cluster, enum kind kind, struct str ns, struct str name)
 {
 	publisher_gone(cluster->publisher, kind, ns, name);
+	events_gone(cluster->events, kind, ns, name);
 	look_for_addresses(cluster, kind, ns);
 	if (cluster->provision && kind == KIND_SERVICE)
 		provision_gone(cluster->provision, ns, name);

@@ -221,7 +221,7 @@ static void process_metrics(const struct app *app, struct sb *out)
 	       *app_not_ready(app) == '\0');
 	number(out, "holding_last_good", "gauge",
 	       "1 while the last-good plan is served instead of the manifests.",
-	       app->holding[0] != '\0');
+	       *app_holding(app) != '\0');
 	size_t weights, servers;
 	overrides_weights(app->overrides, &weights);
 	overrides_servers(app->overrides, &servers);

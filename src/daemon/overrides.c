@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/overrides.h"
 
-#include "base/map.h"
 #include "base/out.h"
 #include "daemon/writer.h"
 #include "model/weights.h"

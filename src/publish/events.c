@@ -19,6 +19,7 @@ enum {
 };
 #define SPACING_S 0.25		/* between two Events */
 #define REPEAT_S 60.0		/* between two of one problem */
+#define COME_BACK_S 1.0		/* of an object that is gone */
 #define LASTS_S (30 * 60.0)	/* a problem that lasts is told again: Events are kept for an hour */
 #define FORGET_S (60 * 60.0)	/* how long one that is over counts as the same when it is back */
 #define REFUSED_S (10 * 60.0)
@@ -173,6 +174,21 @@ void events_end(struct events *events)
 			begin_problem(problem);
 		else if (!problem->seen && problem->active)
 			end_problem(problem);
+	}
+}
+
+/* Nobody may have seen that it was gone for a moment. */
+void events_gone(struct events *events, enum kind kind, struct str ns, struct str name)
+{
+	for (struct map_entry *e = map_first(events->problems); e; e = map_next(e)) {
+		struct problem *problem = map_value(e);
+		if (problem->kind != kind || !problem->active || !problem->told ||
+		    !str_is(ns, problem->ns) || !str_is(name, problem->name))
+			continue;
+		problem->told = false;
+		problem->again = 0;
+		problem->not_before_s = clock_s() + COME_BACK_S;
+		enqueue(problem);
 	}
 }
 

@@ -40,6 +40,9 @@ void events_add(struct events *events, enum kind kind, struct str ns, struct str
 		struct str reason, struct str note);
 void events_end(struct events *events);
 
+/* The object is gone: another of that name has not been told of. */
+void events_gone(struct events *events, enum kind kind, struct str ns, struct str name);
+
 struct events_stats {
 	uint64_t created, repeated, failures;
 };

@@ -362,17 +362,19 @@ static void on_wait(struct ev_loop *loop, ev_timer *timer, int events)
 		touch(source);
 }
 
-/* Why none of them can be read, which is nobody's fault who refers to one; "": some can, or it is
- * not known yet. */
+/* Why none of them has been read, which is nobody's fault who refers to one; "": some have, or there
+ * are none. */
 static const char *followed_fail(const struct kube_source *source)
 {
 	const char *why = "";
 	for (struct map_entry *e = map_first(source->followed); e; e = map_next(e)) {
 		const struct unit *unit = map_value(e);
-		if (has_spoken(unit))
+		if (kube_objects_count(unit->objects))
 			return "";
 		if (kube_watch_state(unit->watch) == KUBE_WATCH_FAILING)
 			why = kube_watch_text(unit->watch);
+		else if (kube_watch_state(unit->watch) == KUBE_WATCH_STARTING && !*why)
+			why = "no Secret has been read yet";
 	}
 	return why;
 }
@@ -529,11 +531,20 @@ bool kube_source_has_all(const struct kube_source *source, enum kind kind)
 	for (struct map_entry *e = map_first(source->units); e; e = map_next(e)) {
 		const struct unit *unit = map_value(e);
 		if (unit->kind->kind == kind &&
-		    (kube_watch_state(unit->watch) != KUBE_WATCH_SYNCED ||
-		     kube_objects_lost(unit->objects)))
+		    kube_watch_state(unit->watch) != KUBE_WATCH_SYNCED)
 			return false;
 	}
 	return true;
+}
+
+bool kube_source_lacks_any(const struct kube_source *source, enum kind kind)
+{
+	for (struct map_entry *e = map_first(source->units); e; e = map_next(e)) {
+		const struct unit *unit = map_value(e);
+		if (unit->kind->kind == kind && kube_objects_lost(unit->objects))
+			return true;
+	}
+	return false;
 }
 
 /* The first kind that routing needs and that may not be read, or that cannot be read now. */

@@ -57,9 +57,10 @@ void kube_source_hurry(struct kube_source *source);
  * been read (or none came for 3 s) the state says `waiting`. */
 void kube_source_follow(struct kube_source *source, const struct need *needs, size_t count);
 
-/* A whole list of the kind is in force, in every namespace that is read: no object is missing of
- * which every version that was seen was refused. */
+/* A whole list of the kind is in force, in every namespace that is read. */
 bool kube_source_has_all(const struct kube_source *source, enum kind kind);
+/* There is an object of the kind of which every version that was seen was refused. */
+bool kube_source_lacks_any(const struct kube_source *source, enum kind kind);
 
 /* Why what it has must not be the first plan; "" when it may. last_good: one is served meanwhile. */
 void kube_source_doubt(const struct kube_source *source, bool last_good, char *ret_why,

@@ -135,17 +135,17 @@ def uid_of(server, ns, name):
     return server.kubectl("get", "httproute", name, "-n", ns, "-o", "jsonpath={.metadata.uid}")
 
 
-def test_another_of_that_name(gate, server, ns):
+@pytest.mark.parametrize("pause_s", [0, 2])
+def test_another_of_that_name(gate, server, ns, pause_s):
     """What kubectl shows of an object is what is said of its UID."""
     server.apply(bad_route(ns))
     start(gate, server, ns)
     first = event(server, ns, "bad", "BackendNotFound")
     server.delete("httproute", "bad", ns)
-    time.sleep(2)
+    time.sleep(pause_s)
     server.apply(bad_route(ns))
     uid = uid_of(server, ns, "bad")
-    eventually(lambda: any(each["regarding"]["uid"] == uid for each in events(server, ns)),
-               timeout=75, interval=1)
+    eventually(lambda: any(each["regarding"]["uid"] == uid for each in events(server, ns)))
     assert len(events(server, ns)) == created(gate) == 2
     again = next(each for each in events(server, ns)
                  if each["metadata"]["uid"] == first["metadata"]["uid"])

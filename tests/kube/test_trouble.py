@@ -16,7 +16,7 @@ from load import Load
 from proxy import Proxy
 from relay import Relay
 from test_objects import expect, gateway
-from tidegate import eventually
+from tidegate import eventually, free_port
 
 READ = ["get", "list", "watch"]
 GATEWAY_API = {"apiGroups": ["gateway.networking.k8s.io"], "verbs": READ,
@@ -284,7 +284,7 @@ def test_one_of_two_connections_hangs(server, gate, relay):
 # ---- Secrets ----
 
 def secrets_fail(request):
-    return (500,) if "/secrets" in request.path else None
+    return (500,) if "name%3Dkms" in request.query else None
 
 
 def https(gate, name, *certs):
@@ -298,7 +298,7 @@ def serves_https(gate, host):
 
 def test_no_secret_can_be_read(server, gate, proxy):
     """A replica without any certificate does not get Ready, and one that restarts keeps its own."""
-    server.apply(m.tls_secret("kms", "kms.test"), *https(gate, "kms", "kms"))
+    server.apply(m.tls_secret("kms", "kms.test"), *https(gate, "kms", "kms", "absent"))
     gate.kubeconfig = proxy.kubeconfig
     proxy.before = secrets_fail
     gate.start(ready=False)
@@ -345,6 +345,17 @@ def test_many_secrets(server, gate, ns):
         for i in range(8)], ns=ns))
     gate.start()
     assert gate.metrics()['tidegate_objects{kind="Secret"}'] == len(names)
+    # Changes of others wait for a moment only.
+    def requests():
+        return gate.metrics()["tidegate_kube_requests_total"]
+    eventually(lambda: requests() > 2 * len(names), timeout=40)  # all are watched
+    before, more, others = requests(), free_port(), free_port()
+    server.apply(m.gateway("more", *[
+        m.listener("https-%d" % i, more, hostname="m%d.many.test" % i,
+                   certs=["absent-%d" % k for k in range(i, 480, 8)]) for i in range(8)], ns=ns),
+        gateway(gate, m.listener("http", others)), m.route("others", [m.rule("a")]))
+    expect(gate, "a", port=others)
+    assert requests() < before + 400
 
 
 # ---- rights ----
