@@ -182,9 +182,11 @@ def test_ports_stay(gate, second, server):
     assert targets(service(server, "default--stay"))[80] == targets(first)[80]
     assert eventually(lambda: get(first).origin) == "a"
     # And one that is somebody else's
+    server.apply(m.gateway_class("other", "example.com/other"))
     server.kubectl("patch", "gateway", "stay", "--type=merge", "-p",
                    json.dumps({"spec": {"gatewayClassName": "other"}}))
     eventually(lambda: "default--stay" not in services(server))
+    server.kubectl("delete", "gatewayclass", "other")
 
 
 def test_leader_killed(gate, second, server):
