@@ -53,7 +53,7 @@ class Load:
     def run(self, keep):
         connection = None
         while not self.over.is_set():
-            fresh = connection is None
+            fresh, begin = connection is None, time.monotonic()
             try:
                 if fresh:
                     connection = clients.connect(self.port, address=self.address)
@@ -65,7 +65,8 @@ class Load:
                 connection = None
                 if fresh or not self.reconnect:
                     with self.lock:
-                        self.failures.append(error)
+                        self.failures.append((error, "new connection" if fresh else "kept one",
+                                              "after %.3f s" % (time.monotonic() - begin)))
                 continue
             if closed or not keep:
                 connection.close()
