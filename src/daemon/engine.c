@@ -146,7 +146,7 @@ static void on_diff(struct engine *engine, size_t found, struct str differences,
 	engine_done(engine);
 }
 
-bool engine_reload_due(const struct engine *engine)
+bool engine_reload_due(struct engine *engine)
 {
 	return engine->reload_wanted && !ev_is_active(&engine->reload_backoff);
 }

@@ -147,7 +147,7 @@ void engine_done(struct engine *engine);  /* the operation has ended */
 void engine_want_reload(struct engine *engine, const char *fmt, ...) printf_like(2, 3);
 void engine_want_repair(struct engine *engine, const char *reason);
 /* Wanted, and not waiting after one that failed. */
-bool engine_reload_due(const struct engine *engine);
+bool engine_reload_due(struct engine *engine);
 /* Tells everybody whose update is in HAProxy. */
 void engine_report_applied(struct engine *engine, const struct error *err);
 /* The PEM of a certificate of the plan; false when it is gone. */
