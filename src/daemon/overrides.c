@@ -314,9 +314,11 @@ void overrides_apply(const struct overrides *overrides, struct object *object)
 {
 	if (object->kind != KIND_HTTPROUTE)
 		return;
+	apply_one(NULL, object);
+	if (overrides->weight_count == 0)
+		return;
 	struct arena *arena = arena_new();
 	struct str key = object_key(arena, object->meta.ns, object->meta.name);
-	apply_one(NULL, object);
 	/* What was said of one rule counts more than what was said of all. */
 	for (int specific = 0; specific < 2; specific++) {
 		for (size_t i = 0; i < overrides->weight_count; i++) {
