@@ -58,8 +58,11 @@ def bare(value):
 
 def expect_told(gate, server, kind, name):
     """tidectl says what is written."""
-    told, = json.loads(gate.ctl("get", kind, name, "-o", "json"))
-    assert told["status"] == bare(stored(server, kind, name)["status"])
+    def check():
+        told, = json.loads(gate.ctl("get", kind, name, "-o", "json"))
+        assert told["status"] == bare(stored(server, kind, name)["status"])
+        return True
+    eventually(check)
 
 
 def programmed(server, name="gw", ns="default", status=None):
