@@ -28,7 +28,7 @@ static struct json_object *element(struct json_object *json, const char *name, s
 static void patch_rule(const struct weights *weights, const struct object *route, size_t r,
 		       struct json_object *json, struct json_object *patch)
 {
-	const struct http_rule *rule = &route->http_route.rules[r];
+	const struct rule *rule = &route->route.rules[r];
 	size_t before = json_object_array_length(patch);
 	char path[128];
 	for (size_t i = 0; i < rule->ref_count; i++) {
@@ -55,7 +55,7 @@ struct json_object *route_patch(const struct weights *weights, const struct obje
 {
 	struct json_object *patch = json_object_new_array(), *spec = NULL;
 	json_object_object_get_ex(json, "spec", &spec);
-	for (size_t r = 0; r < route->http_route.rule_count; r++)
+	for (size_t r = 0; r < route->route.rule_count; r++)
 		patch_rule(weights, route, r, element(spec, "rules", r), patch);
 	return patch;
 }

@@ -27,15 +27,16 @@ const struct verb verb_weights = {
 	.name = "weights",
 	.args = "ROUTE[:RULE] [NAME=WEIGHT...]",
 	.usage = "shows the weights of a route's backends, or changes them",
-	.help = "ROUTE is NAMESPACE/NAME, or a name in the namespace \"default\"; RULE the number (from "
-		"0) or the name of a rule. NAME is the backend's, with NAMESPACE/ before it or :PORT "
+	.help = "ROUTE is NAMESPACE/NAME, or a name in the namespace \"default\", and where a GRPCRoute has "
+		"the name of an HTTPRoute, GRPCRoute/NAMESPACE/NAME; RULE the number (from 0) or the name "
+		"of a rule. NAME is the backend's, with NAMESPACE/ before it or :PORT "
 		"behind it where that is needed.\n\n"
 		"Manifests are not edited: what they say is overridden. That is live when the command "
 		"returns, survives restarts and edits of the manifest until it is cleared, and "
 		"\"tidectl status\" shows it. Examples:\n\n"
 		"    tidectl weights shop stable=50 canary=50\n"
 		"    tidectl weights shop --clear\n\n"
-		"In a cluster the HTTPRoute itself is changed, with your own rights (get and patch), for "
+		"In a cluster the route itself is changed, with your own rights (get and patch), for "
 		"all data planes; nothing is overwritten that somebody else changed meanwhile. A name "
 		"without NAMESPACE/ is then of --namespace, or of the context's. With --override, one "
 		"data plane goes its own way, as without a cluster. Examples:\n\n"

@@ -13,7 +13,7 @@ enum { MAX_ATTEMPTS = 5, PATH_BYTES = 1024 };
 struct job {
 	const struct cli *cli;
 	struct api *api;
-	struct str ns, name;
+	struct route_name name; /* its kind is set once it is found */
 	struct weights weights;
 	char path[PATH_BYTES]; /* in the API, of the version that there is */
 	struct json_object *json;
@@ -33,19 +33,11 @@ static bool is_name(struct str text)
 /* The first argument, ROUTE[:RULE], and the others. */
 static bool read_job(const struct cli *cli, struct job *job, struct error *err)
 {
-	struct str text = str_of(cli->args[0]);
-	struct str route = str_cut(&text, ':');
-	job->name = route;
-	job->ns = api_namespace(job->api);
-	if (str_chr(route, '/', 0) < route.n) {
-		job->ns = str_cut(&route, '/');
-		job->name = route;
-	}
-	if (!is_name(job->ns) || !is_name(job->name))
-		return error_set(err, ERR_SYNTAX, "\"%s\" is no route: NAME or NAMESPACE/NAME, with "
-						  ":RULE behind it where one rule is meant",
-				 cli->args[0]);
-	job->weights.rule = text;
+	if (!weights_name_route(str_of(cli->args[0]), api_namespace(job->api), &job->name, err))
+		return false;
+	if (!is_name(job->name.ns) || !is_name(job->name.name))
+		return error_set(err, ERR_SYNTAX, "no route can be called \"%s\"", cli->args[0]);
+	job->weights.rule = job->name.rule;
 	for (size_t i = 1; i < cli->arg_count; i++) {
 		if (!weights_add(&job->weights, str_of(cli->args[i]), err))
 			return false;
@@ -63,54 +55,88 @@ static void forget_route(struct job *job)
 
 /* ---- What the API server refuses ---- */
 
+/* "httproutes", as in the API's paths. */
+static struct str plural(struct arena *arena, enum kind kind)
+{
+	return arena_lower(arena, arena_strf(arena, "%ss", kind_table[kind].name));
+}
+
 /* Says what to do about it, before or instead of the server's own words. */
 static void explain_refusal(const struct job *job, int status, const char *verb, struct error *err)
 {
+	struct arena *arena = arena_new();
+	const char *kind = kind_table[job->name.kind].name;
+	struct str resource =
+		plural(arena, job->name.kind == KIND_NONE ? KIND_HTTPROUTE : job->name.kind);
 	if (status == 404)
-		error_set(err, ERR_NOTFOUND, "there is no HTTPRoute " STR_FMT "/" STR_FMT
-			  ": see \"kubectl get httproutes -A\"; a namespace is named with "
-			  "NAMESPACE/NAME or --namespace", STR_ARG(job->ns), STR_ARG(job->name));
+		error_set(err, ERR_NOTFOUND, "there is no %s " STR_FMT "/" STR_FMT ": see \"kubectl get "
+			  "" STR_FMT "%s -A\"; a namespace is named with NAMESPACE/NAME or --namespace",
+			  *kind ? kind : "route", STR_ARG(job->name.ns), STR_ARG(job->name.name),
+			  STR_ARG(resource), *kind ? "" : ",grpcroutes");
 	else if (status == 403)
-		error_prefix(err, "it takes the verb \"%s\" for httproutes of group " GROUP_GATEWAY
+		error_prefix(err, "it takes the verb \"%s\" for " STR_FMT " of group " GROUP_GATEWAY
 			     " in namespace " STR_FMT ", to be granted by a Role (docs/roles.md)",
-			     verb, STR_ARG(job->ns));
+			     verb, STR_ARG(resource), STR_ARG(job->name.ns));
 	else if (status == 401)
 		error_prefix(err, "the API server does not know who you are: is the kubeconfig's "
 				  "credential still good?");
+	arena_free(arena);
 }
 
 /* ---- Reading ---- */
 
 static bool decode_route(struct job *job, struct error *err)
 {
+	const char *kind = kind_table[job->name.kind].name;
 	struct arena *arena = arena_new();
 	struct findings findings;
 	struct decode_output output;
 	findings_init(&findings, arena);
 	bool ok = decode_object(job->json, STR_NONE, &output, &findings) == DECODE_OK &&
-		  output.kind == KIND_HTTPROUTE;
+		  output.kind == job->name.kind;
 	if (ok)
 		job->route = output.object;
 	else if (findings.count)
-		error_set(err, ERR_SYNTAX, "HTTPRoute " STR_FMT "/" STR_FMT ": " STR_FMT ": " STR_FMT,
-			  STR_ARG(job->ns), STR_ARG(job->name), STR_ARG(findings.items[0].field),
-			  STR_ARG(findings.items[0].text));
+		error_set(err, ERR_SYNTAX, "%s " STR_FMT "/" STR_FMT ": " STR_FMT ": " STR_FMT, kind,
+			  STR_ARG(job->name.ns), STR_ARG(job->name.name),
+			  STR_ARG(findings.items[0].field), STR_ARG(findings.items[0].text));
 	else
-		error_set(err, ERR_PROTO, "%s is no HTTPRoute", job->path);
+		error_set(err, ERR_PROTO, "%s is no %s", job->path, kind);
 	arena_free(arena);
 	return ok;
 }
 
-/* In the first version that the API server has. */
-static bool read_route(struct job *job, struct error *err)
+/* In the first version that the API server has; the HTTP status. */
+static int get_route(struct job *job, enum kind kind, struct error *err)
 {
-	const char *const *version = kind_table[KIND_HTTPROUTE].versions;
+	struct arena *arena = arena_new();
+	struct str resource = plural(arena, kind);
+	const char *const *version = kind_table[kind].versions;
 	int status = 404;
-	forget_route(job);
 	for (; *version && status == 404; version++) {
 		snprintf(job->path, PATH_BYTES, "/apis/" GROUP_GATEWAY "/%s/namespaces/" STR_FMT
-			 "/httproutes/" STR_FMT, *version, STR_ARG(job->ns), STR_ARG(job->name));
+			 "/" STR_FMT "/" STR_FMT, *version, STR_ARG(job->name.ns),
+			 STR_ARG(resource), STR_ARG(job->name.name));
 		status = api_get(job->api, job->path, &job->json, err);
+	}
+	arena_free(arena);
+	return status;
+}
+
+static bool read_route(struct job *job, struct error *err)
+{
+	enum kind wanted = job->name.kind, kind = wanted == KIND_NONE ? FIRST_ROUTE_KIND : wanted;
+	int status = 404;
+	forget_route(job);
+	for (; kind_is_route(kind); kind++) {
+		int got = get_route(job, kind, err);
+		/* Whose rights are for HTTPRoutes alone has not found one, and that is all. */
+		bool other = kind != FIRST_ROUTE_KIND && got == 403;
+		if (wanted == KIND_NONE && (got == 404 || other))
+			continue;
+		status = got;
+		job->name.kind = kind;
+		break;
 	}
 	if (status == 200)
 		return decode_route(job, err);
@@ -168,7 +194,7 @@ static bool write_weights(struct job *job, struct error *err)
 
 static void report_rule(struct report *report, const struct job *job, size_t r)
 {
-	const struct http_rule *rule = &job->route->http_route.rules[r];
+	const struct rule *rule = &job->route->route.rules[r];
 	struct weight_row row = { .rule = rule, .rule_index = r };
 	for (size_t i = 0; i < rule->ref_count; i++)
 		row.total += weights_of(&job->weights, job->route, r, i);
@@ -192,8 +218,8 @@ static void report_weights(const struct job *job)
 	sb_init(&out, 16 * 1024 * 1024);
 	report_init(&report, columns, sizeof(columns) / sizeof(columns[0]), ctl_format(job->cli),
 		    ctl_colours(job->cli), &out);
-	for (size_t r = 0; r < job->route->http_route.rule_count; r++) {
-		if (weight_names_rule(job->weights.rule, &job->route->http_route.rules[r], r))
+	for (size_t r = 0; r < job->route->route.rule_count; r++) {
+		if (weight_names_rule(job->weights.rule, &job->route->route.rules[r], r))
 			report_rule(&report, job, r);
 	}
 	report_finish(&report, "No backends.");

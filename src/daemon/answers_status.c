@@ -182,11 +182,10 @@ static void out_routes(struct out *out, const struct app *app)
 	const struct route_view *const *routes = compiler_routes(app->compiler, &count);
 	out_kv_array(out, "routes");
 	for (size_t i = 0; i < count; i++) {
-		const struct meta *meta = &routes[i]->object->meta;
 		out_object(out);
 		out_meta(out, routes[i]->object);
 		out_kv_bool(out, "overridden",
-			    overrides_has_route(app->overrides, meta->ns, meta->name));
+			    overrides_has_route(app->overrides, routes[i]->object));
 		out_route_status(app, routes[i], out);
 		out_end(out);
 	}
@@ -439,8 +438,8 @@ static void text_routes(struct call *call)
 	report_init(&report, columns, sizeof(columns) / sizeof(columns[0]), REPORT_TABLE,
 		    call_colours(call), call_body(call));
 	for (size_t i = 0; i < count; i++) {
-		const struct meta *meta = &routes[i]->object->meta;
-		const struct http_route *spec = &routes[i]->object->http_route;
+		const struct object *object = routes[i]->object;
+		const struct route *spec = &object->route;
 		struct str hosts = STR_NONE;
 		for (size_t h = 0; h < spec->hostname_count; h++)
 			hosts = arena_strf(arena, STR_FMT "%s" STR_FMT, STR_ARG(hosts),
@@ -448,8 +447,7 @@ static void text_routes(struct call *call)
 		for (size_t p = 0; p < routes[i]->parent_count || p == 0; p++) {
 			bool has_parent = p < routes[i]->parent_count;
 			report_row(&report);
-			report_str(&report, p ? STR(" ") : object_key(arena, meta->ns, meta->name),
-				   TABLE_BOLD);
+			report_str(&report, p ? STR(" ") : route_key(arena, object), TABLE_BOLD);
 			report_str(&report, str_empty(hosts) ? STR("*") : hosts, TABLE_PLAIN);
 			report_str(&report,
 				   has_parent ? parent_text(arena, routes[i]->parents[p].ref) :
@@ -459,8 +457,8 @@ static void text_routes(struct call *call)
 			else
 				report_str(&report, STR("no parent is a Gateway of ours"),
 					   TABLE_YELLOW);
-			report_bool(&report, overrides_has_route(app->overrides, meta->ns,
-								 meta->name), "overridden", "");
+			report_bool(&report, overrides_has_route(app->overrides, object),
+				    "overridden", "");
 		}
 	}
 	report_finish(&report, "No routes.");
@@ -519,8 +517,9 @@ static struct str object_summary(struct arena *arena, const struct object *objec
 				  STR_ARG(object->gateway.class_name),
 				  object->gateway.listener_count);
 	case KIND_HTTPROUTE:
+	case KIND_GRPCROUTE:
 		return arena_strf(arena, "%zu hostnames, %zu rules",
-				  object->http_route.hostname_count, object->http_route.rule_count);
+				  object->route.hostname_count, object->route.rule_count);
 	case KIND_SERVICE:
 		return arena_strf(arena, "%zu ports", object->service.port_count);
 	case KIND_ENDPOINTSLICE:
@@ -554,7 +553,7 @@ static void get_row(struct report *report, struct arena *arena, const struct obj
 	report_str(report, object_summary(arena, object), TABLE_PLAIN);
 }
 
-static void out_hostnames(struct out *out, const struct http_route *route)
+static void out_hostnames(struct out *out, const struct route *route)
 {
 	out_kv_array(out, "hostnames");
 	for (size_t i = 0; i < route->hostname_count; i++)
@@ -575,8 +574,8 @@ static void out_status(struct call *call, const struct object *object, struct ou
 		class = gateways_find_class(view, meta->name);
 	else if (view && object->kind == KIND_GATEWAY)
 		gateway = gateways_find(view, meta->ns, meta->name);
-	else if (object->kind == KIND_HTTPROUTE)
-		route = compiler_route(app->compiler, meta->ns, meta->name);
+	else if (kind_is_route(object->kind))
+		route = compiler_route(app->compiler, object->kind, meta->ns, meta->name);
 	/* Of the object as it is now: a view can be older. */
 	if (class && class->object == object) {
 		out_class_status(call, class, out);
@@ -599,8 +598,8 @@ static void get_one(struct call *call, const struct object *object)
 	out_object(&out);
 	out_meta(&out, object);
 	out_kv_str(&out, "summary", object_summary(call_arena(call), object));
-	if (object->kind == KIND_HTTPROUTE)
-		out_hostnames(&out, &object->http_route);
+	if (kind_is_route(object->kind))
+		out_hostnames(&out, &object->route);
 	out_status(call, object, &out);
 	out_end(&out);
 	out_end(&out);

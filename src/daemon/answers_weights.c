@@ -7,13 +7,21 @@
 #include "model/weights.h"
 
 struct question {
-	struct str ns, name;
+	struct route_name route; /* its kind is set once it is found */
 	struct weights weights;
 };
 
-static const struct object *find_route(const struct call *call, const struct question *question)
+static const struct object *find_route(const struct call *call, struct route_name *route)
 {
-	return store_get(call_app(call)->store, KIND_HTTPROUTE, question->ns, question->name);
+	for (enum kind kind = FIRST_ROUTE_KIND; kind_is_route(kind); kind++) {
+		const struct object *object =
+			store_get(call_app(call)->store, kind, route->ns, route->name);
+		if (object && (route->kind == KIND_NONE || route->kind == kind)) {
+			route->kind = kind;
+			return object;
+		}
+	}
+	return NULL;
 }
 
 static size_t backend_servers(const struct app *app, struct str backend)
@@ -62,7 +70,7 @@ static void report_ref_state(struct report *report, const struct app *app,
 static void report_rule(struct report *report, const struct app *app, const struct object *route,
 			size_t index)
 {
-	const struct http_rule *rule = &route->http_route.rules[index];
+	const struct rule *rule = &route->route.rules[index];
 	struct weight_row row = { .rule = rule, .rule_index = index };
 	for (size_t i = 0; i < rule->ref_count; i++)
 		row.total += rule->refs[i].weight;
@@ -83,8 +91,8 @@ static void show(struct call *call)
 		{ "fileWeight", "FILE", TABLE_RIGHT }, { "overridden", "OVERRIDE", TABLE_LEFT },
 		{ "servers", "SERVERS", TABLE_RIGHT }, { "state", "STATE", TABLE_LEFT },
 	};
-	const struct question *question = call_state(call);
-	const struct object *route = find_route(call, question);
+	struct question *question = call_state(call);
+	const struct object *route = find_route(call, &question->route);
 	if (!route) {
 		call_fail(call, CALL_NOT_FOUND, "the route is gone");
 		return;
@@ -92,8 +100,8 @@ static void show(struct call *call)
 	struct report report;
 	report_init(&report, columns, sizeof(columns) / sizeof(columns[0]), call_format(call),
 		    call_colours(call), call_body(call));
-	for (size_t i = 0; i < route->http_route.rule_count; i++) {
-		if (weight_names_rule(question->weights.rule, &route->http_route.rules[i], i))
+	for (size_t i = 0; i < route->route.rule_count; i++) {
+		if (weight_names_rule(question->weights.rule, &route->route.rules[i], i))
 			report_rule(&report, call_app(call), route, i);
 	}
 	report_finish(&report, "No backends.");
@@ -121,12 +129,12 @@ static bool read_weights(struct call *call, const struct object *route, struct e
 	return weights_check(&question->weights, route, err);
 }
 
-static bool set_weights(struct call *call, struct error *err)
+static bool set_weights(struct call *call, const struct object *route, struct error *err)
 {
 	const struct question *question = call_state(call);
 	const struct weights *weights = &question->weights;
 	struct overrides *overrides = call_app(call)->overrides;
-	struct str key = object_key(call_arena(call), question->ns, question->name);
+	struct str key = route_key(call_arena(call), route);
 	for (size_t i = 0; i < weights->count; i++) {
 		if (!overrides_set_weight(overrides, key, weights->rule, weights->words[i].backend,
 					  weights->words[i].weight, err))
@@ -136,11 +144,11 @@ static bool set_weights(struct call *call, struct error *err)
 }
 
 /* The rule may be gone. */
-static bool clear_weights(struct call *call, struct error *err)
+static bool clear_weights(struct call *call, const struct object *route, struct error *err)
 {
 	const struct question *question = call_state(call);
 	struct overrides *overrides = call_app(call)->overrides;
-	struct str key = object_key(call_arena(call), question->ns, question->name);
+	struct str key = route_key(call_arena(call), route);
 	overrides_clear_weights(overrides, key, question->weights.rule);
 	return overrides_save(overrides, err);
 }
@@ -154,15 +162,20 @@ void answer_weights(struct call *call)
 		return;
 	}
 	struct question *question = arena_alloc(call_arena(call), sizeof(*question));
-	size_t colon = str_chr(text, ':', 0);
-	split_name(str_sub(text, 0, colon), &question->ns, &question->name);
-	question->weights.rule = str_sub(text, colon + 1, text.n);
+	struct error err;
+	if (!weights_name_route(text, STR("default"), &question->route, &err)) {
+		call_fail(call, CALL_BAD, "%s", err.text);
+		return;
+	}
+	question->weights.rule = question->route.rule;
 	call_set_state(call, question);
-	const struct object *route = find_route(call, question);
+	const struct object *route = find_route(call, &question->route);
 	if (!route) {
-		call_fail(call, CALL_NOT_FOUND, "there is no HTTPRoute " STR_FMT "/" STR_FMT
-						": see tidectl get HTTPRoute",
-			  STR_ARG(question->ns), STR_ARG(question->name));
+		const char *kind = kind_table[question->route.kind].name;
+		call_fail(call, CALL_NOT_FOUND, "there is no %s " STR_FMT "/" STR_FMT
+						": see tidectl status",
+			  *kind ? kind : "route", STR_ARG(question->route.ns),
+			  STR_ARG(question->route.name));
 		return;
 	}
 	bool clear = !str_empty(call_first(call, "clear"));
@@ -174,9 +187,9 @@ void answer_weights(struct call *call)
 					  "weights\", or --kubeconfig FILE, changes the route itself");
 		return;
 	}
-	struct error err;
-	bool done = clear ? clear_weights(call, &err) :
-			    read_weights(call, route, &err) && (!sets || set_weights(call, &err));
+	bool done = clear ? clear_weights(call, route, &err) :
+			    read_weights(call, route, &err) &&
+				    (!sets || set_weights(call, route, &err));
 	if (!done) {
 		call_fail(call, err.code == ERR_NOTFOUND ? CALL_NOT_FOUND :
 				err.code == ERR_SYNTAX	 ? CALL_BAD :
@@ -187,7 +200,8 @@ void answer_weights(struct call *call)
 		show(call);
 		return;
 	}
-	const struct log_object object = { "HTTPRoute", question->ns, question->name };
+	const struct log_object object = { kind_table[route->kind].name, route->meta.ns,
+					   route->meta.name };
 	log_about(LOG_LEVEL_INFO, &object, "weights changed by tidectl");
-	app_route_changed(app, question->ns, question->name, on_applied, call);
+	app_route_changed(app, route, on_applied, call);
 }

@@ -471,13 +471,13 @@ static void on_dns_settled(struct ev_loop *loop, ev_timer *timer, int revents)
 	run_pass(timer->data);
 }
 
-void app_route_changed(struct app *app, struct str ns, struct str name, app_applied_fn fn,
-		       void *user)
+void app_route_changed(struct app *app, const struct object *route, app_applied_fn fn, void *user)
 {
-	struct object *route = store_edit(app->store, KIND_HTTPROUTE, ns, name);
-	if (route) {
-		overrides_apply(app->overrides, route);
-		compiler_mark(app->compiler, KIND_HTTPROUTE, ns, name);
+	const struct meta *meta = &route->meta;
+	struct object *edited = store_edit(app->store, route->kind, meta->ns, meta->name);
+	if (edited) {
+		overrides_apply(app->overrides, edited);
+		compiler_mark(app->compiler, edited->kind, meta->ns, meta->name);
 	}
 	if (app->complete) {
 		add_waiter(app, NEXT_PASS, fn, user);

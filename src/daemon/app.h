@@ -122,7 +122,7 @@ const char *app_trouble(const struct app *app);
 struct status_live app_live(struct app *app);
 
 /* The route gets the weights that the overrides say now; fn is called when it has, at once even. */
-void app_route_changed(struct app *app, struct str ns, struct str name, app_applied_fn fn,
+void app_route_changed(struct app *app, const struct object *route, app_applied_fn fn,
 		       void *user);
 
 /* Findings of files, resolve and compile; sorted. */

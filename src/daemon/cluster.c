@@ -245,10 +245,11 @@ static enum publish_answer render_class(struct cluster *cluster, struct str name
 	return PUBLISH_NOW;
 }
 
-static enum publish_answer render_route(struct cluster *cluster, struct str ns, struct str name,
-					struct out *out, struct publish_basis *ret_basis)
+static enum publish_answer render_route(struct cluster *cluster, enum kind kind, struct str ns,
+					struct str name, struct out *out,
+					struct publish_basis *ret_basis)
 {
-	const struct route_view *route = compiler_route(cluster->app->compiler, ns, name);
+	const struct route_view *route = compiler_route(cluster->app->compiler, kind, ns, name);
 	if (!route)
 		return PUBLISH_NOTHING;
 	status_route(route, str_of(cluster->app->options.controller_name), out);
@@ -288,7 +289,8 @@ static enum publish_answer on_render(void *user, enum kind kind, struct str ns, 
 	case KIND_GATEWAY:
 		return render_gateway(cluster, ns, name, out, ret_basis);
 	case KIND_HTTPROUTE:
-		return render_route(cluster, ns, name, out, ret_basis);
+	case KIND_GRPCROUTE:
+		return render_route(cluster, kind, ns, name, out, ret_basis);
 	default:
 		return PUBLISH_NOTHING;
 	}

@@ -282,22 +282,22 @@ bool overrides_save(const struct overrides *overrides, struct error *err)
 
 /* ---- routes ---- */
 
-bool overrides_has_route(const struct overrides *overrides, struct str ns, struct str name)
+bool overrides_has_route(const struct overrides *overrides, const struct object *route)
 {
-	for (size_t i = 0; i < overrides->weight_count; i++) {
-		struct str rest = str_of(overrides->weights[i].route);
-		struct str have = str_cut(&rest, '/');
-		if (str_eq(have, ns) && str_eq(rest, name))
-			return true;
-	}
-	return false;
+	struct arena *arena = overrides->weight_count ? arena_new() : NULL;
+	struct str key = arena ? route_key(arena, route) : STR_NONE;
+	bool found = false;
+	for (size_t i = 0; i < overrides->weight_count && !found; i++)
+		found = str_is(key, overrides->weights[i].route);
+	arena_free(arena);
+	return found;
 }
 
 /* NULL: the refs have their own weights again. */
 static void apply_one(const struct weight_override *weight, struct object *object)
 {
-	for (size_t r = 0; r < object->http_route.rule_count; r++) {
-		struct http_rule *rule = &object->http_route.rules[r];
+	for (size_t r = 0; r < object->route.rule_count; r++) {
+		struct rule *rule = &object->route.rules[r];
 		if (weight && !weight_names_rule(str_of(weight->rule), rule, r))
 			continue;
 		for (size_t i = 0; i < rule->ref_count; i++) {
@@ -312,13 +312,13 @@ static void apply_one(const struct weight_override *weight, struct object *objec
 
 void overrides_apply(const struct overrides *overrides, struct object *object)
 {
-	if (object->kind != KIND_HTTPROUTE)
+	if (!kind_is_route(object->kind))
 		return;
 	apply_one(NULL, object);
 	if (overrides->weight_count == 0)
 		return;
 	struct arena *arena = arena_new();
-	struct str key = object_key(arena, object->meta.ns, object->meta.name);
+	struct str key = route_key(arena, object);
 	/* What was said of one rule counts more than what was said of all. */
 	for (int specific = 0; specific < 2; specific++) {
 		for (size_t i = 0; i < overrides->weight_count; i++) {

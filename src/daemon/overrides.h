@@ -12,7 +12,7 @@
 struct overrides;
 
 struct weight_override {
-	char *route;	      /* "namespace/name" */
+	char *route;	      /* route_key() */
 	char *rule, *backend; /* RULE and NAME of model/weights.h */
 	uint32_t weight;
 };
@@ -48,4 +48,4 @@ const struct server_override *overrides_servers(const struct overrides *override
  * are left alone. */
 void overrides_apply(const struct overrides *overrides, struct object *object);
 
-bool overrides_has_route(const struct overrides *overrides, struct str ns, struct str name);
+bool overrides_has_route(const struct overrides *overrides, const struct object *route);

@@ -19,7 +19,8 @@ static bool is_ours(const struct app *app, const struct finding *finding)
 	case KIND_GATEWAY:
 		return gateways_find(gateways, finding->ns, finding->name) != NULL;
 	case KIND_HTTPROUTE:
-		route = compiler_route(app->compiler, finding->ns, finding->name);
+	case KIND_GRPCROUTE:
+		route = compiler_route(app->compiler, finding->kind, finding->ns, finding->name);
 		return route && route->parent_count > 0;
 	default:
 		return false;

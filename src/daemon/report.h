@@ -44,7 +44,7 @@ void report_finish(struct report *report, const char *empty);
 enum out_format report_out_format(enum report_format format);
 
 struct weight_row { /* of one backendRef */
-	const struct http_rule *rule;
+	const struct rule *rule;
 	size_t rule_index;
 	const struct backend_ref *ref;
 	uint32_t weight, before; /* before: in the file, or in the object that was read */

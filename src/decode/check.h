@@ -86,10 +86,13 @@ struct node read_object(const struct node *parent, const char *key, bool require
 struct node read_list(const struct node *parent, const char *key, size_t min_count,
 		      size_t max_count, size_t *ret_count);
 
-/* What a list of items that do not depend on each other holds: read() fills one, zeroed. */
+/* Fills one item of a list, zeroed. */
+typedef void (*read_item_fn)(const struct node *item, void *ret_item);
+
+/* What a list of items that do not depend on each other holds. */
 struct list_rule {
 	size_t min_count, max_count, item_bytes;
-	void (*read)(const struct node *item, void *ret_item);
+	read_item_fn read;
 };
 
 /* The items of the list of that name, in the arena; counts as read_list() does. */

@@ -27,6 +27,7 @@ static const struct kind_decoder decoders[KIND_COUNT] = {
 	[KIND_GATEWAYCLASS] = { decode_gateway_class, spec_fields, is_subdomain },
 	[KIND_GATEWAY] = { decode_gateway, spec_fields, is_subdomain },
 	[KIND_HTTPROUTE] = { decode_http_route, spec_fields, is_subdomain },
+	[KIND_GRPCROUTE] = { decode_grpc_route, spec_fields, is_subdomain },
 	[KIND_REFERENCEGRANT] = { decode_reference_grant, spec_fields, is_subdomain },
 	[KIND_NAMESPACE] = { decode_namespace, spec_fields, is_label },
 	[KIND_SERVICE] = { decode_service, spec_fields, is_label },

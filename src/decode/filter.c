@@ -1,52 +1,50 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Filters of an HTTPRoute: one list, at a rule or at a backendRef. */
+/* Filters of a route: one list, at a rule or at a backendRef. */
 #include "decode/kinds.h"
 
-/* Row i of type_names and filter_fields belong together. */
+/* Row i of type_names and filter_fields belong together. Those of GRPCRoutes come first. */
 enum {
 	TYPE_REQUEST_HEADERS = 0,
 	TYPE_RESPONSE_HEADERS,
 	TYPE_MIRROR,
-	TYPE_REDIRECT,
-	TYPE_REWRITE,
 	TYPE_EXTENSION,
+	GRPC_TYPE_COUNT,
+	TYPE_REDIRECT = GRPC_TYPE_COUNT,
+	TYPE_REWRITE,
 	TYPE_CORS,
 	TYPE_AUTH,
 	TYPE_COUNT,
 };
 
-static const char *const type_names[TYPE_COUNT + 1] = {
+static const char *const type_names[TYPE_COUNT] = {
 	"RequestHeaderModifier",
 	"ResponseHeaderModifier",
 	"RequestMirror",
+	"ExtensionRef",
 	"RequestRedirect",
 	"URLRewrite",
-	"ExtensionRef",
 	"CORS",
 	"ExternalAuth",
-	NULL,
 };
 
-static const char *const filter_fields[] = {
+static const char *const filter_fields[TYPE_COUNT] = {
 	"requestHeaderModifier",
 	"responseHeaderModifier",
 	"requestMirror",
+	"extensionRef",
 	"requestRedirect",
 	"urlRewrite",
-	"extensionRef",
 	"cors",
 	"externalAuth",
-	"type",
-	NULL,
 };
 
 static const enum filter_type model_types[TYPE_COUNT] = {
 	[TYPE_REQUEST_HEADERS] = FILTER_REQUEST_HEADERS,
 	[TYPE_RESPONSE_HEADERS] = FILTER_RESPONSE_HEADERS,
 	[TYPE_MIRROR] = FILTER_UNSUPPORTED,
+	[TYPE_EXTENSION] = FILTER_UNSUPPORTED,
 	[TYPE_REDIRECT] = FILTER_REDIRECT,
 	[TYPE_REWRITE] = FILTER_REWRITE,
-	[TYPE_EXTENSION] = FILTER_UNSUPPORTED,
 	[TYPE_CORS] = FILTER_UNSUPPORTED,
 	[TYPE_AUTH] = FILTER_UNSUPPORTED,
 };
@@ -202,12 +200,18 @@ static void read_redirect(const struct node *redirect, struct filter *filter)
 	read_path_modifier(redirect, filter);
 }
 
+/* How many of the types a route of this kind can have. */
+static int type_count(const struct node *node)
+{
+	return node->decoder->kind == KIND_GRPCROUTE ? GRPC_TYPE_COUNT : TYPE_COUNT;
+}
+
 /* Exactly the field that belongs to the type is set. */
 static bool check_union(const struct node *node, int type)
 {
 	bool is_there = false;
 
-	for (int i = 0; i < TYPE_COUNT; i++) {
+	for (int i = 0; i < type_count(node); i++) {
 		struct node field = node_field(node, filter_fields[i]);
 
 		if (i == type && !node_is_set(&field))
@@ -264,10 +268,12 @@ static void read_members(const struct node *filter_node, int type, struct filter
 /* Returns the row of its type, or -1. */
 static int read_filter(const struct node *node, struct filter *filter)
 {
+	const char *fields[TYPE_COUNT + 2] = { "type" }, *names[TYPE_COUNT + 1] = { NULL };
 	int type;
 
-	if (!node_is_object(node, filter_fields) ||
-	    (type = read_enum(node, "type", type_names, -1)) < 0)
+	memcpy(fields + 1, filter_fields, (size_t)type_count(node) * sizeof(*fields));
+	memcpy(names, type_names, (size_t)type_count(node) * sizeof(*names));
+	if (!node_is_object(node, fields) || (type = read_enum(node, "type", names, -1)) < 0)
 		return -1;
 	filter->type = model_types[type];
 	filter->type_name = str_of(type_names[type]);

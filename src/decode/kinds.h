@@ -9,6 +9,7 @@
 void decode_gateway_class(const struct node *root, struct object *object);
 void decode_gateway(const struct node *root, struct object *object);
 void decode_http_route(const struct node *root, struct object *object);
+void decode_grpc_route(const struct node *root, struct object *object);
 void decode_reference_grant(const struct node *root, struct object *object);
 void decode_namespace(const struct node *root, struct object *object);
 void decode_service(const struct node *root, struct object *object);
@@ -22,7 +23,7 @@ void decode_gateway_parameters(const struct node *root, struct object *object);
 struct str read_protocol(const struct node *port);
 extern const struct text_rule rule_app_protocol;
 
-/* spec.filters of a rule or of a backendRef. */
+/* spec.filters of a rule or of a backendRef; which there can be tells the decoder's kind. */
 struct filter *decode_filters(const struct node *owner, size_t *ret_count);
 
 /* What refers to a Service or to another backend: a backendRef, or a mirror's. */

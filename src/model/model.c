@@ -9,6 +9,7 @@ const struct kind_info kind_table[KIND_COUNT] = {
 	[KIND_GATEWAYCLASS] = { "GatewayClass", GROUP_GATEWAY, { "v1", "v1beta1", NULL }, false },
 	[KIND_GATEWAY] = { "Gateway", GROUP_GATEWAY, { "v1", "v1beta1", NULL }, true },
 	[KIND_HTTPROUTE] = { "HTTPRoute", GROUP_GATEWAY, { "v1", "v1beta1", NULL }, true },
+	[KIND_GRPCROUTE] = { "GRPCRoute", GROUP_GATEWAY, { "v1", NULL }, true },
 	[KIND_REFERENCEGRANT] = { "ReferenceGrant",
 				  GROUP_GATEWAY,
 				  { "v1", "v1beta1", NULL },
@@ -163,4 +164,13 @@ struct str object_key(struct arena *arena, struct str ns, struct str name)
 	if (str_empty(ns))
 		return arena_str(arena, name);
 	return arena_strf(arena, STR_FMT "/" STR_FMT, STR_ARG(ns), STR_ARG(name));
+}
+
+struct str route_key(struct arena *arena, const struct object *route)
+{
+	struct str key = object_key(arena, route->meta.ns, route->meta.name);
+
+	return route->kind == KIND_HTTPROUTE ?
+		       key :
+		       arena_strf(arena, "%s/" STR_FMT, kind_table[route->kind].name, STR_ARG(key));
 }

@@ -16,6 +16,7 @@ enum kind {
 	KIND_GATEWAYCLASS,
 	KIND_GATEWAY,
 	KIND_HTTPROUTE,
+	KIND_GRPCROUTE,
 	KIND_REFERENCEGRANT,
 	KIND_NAMESPACE,
 	KIND_SERVICE,
@@ -25,6 +26,8 @@ enum kind {
 	KIND_BACKEND, /* tidegate.io/v1alpha1 */
 	KIND_GATEWAYPARAMETERS, /* the same */
 	KIND_COUNT,
+	FIRST_ROUTE_KIND = KIND_HTTPROUTE,
+	LAST_ROUTE_KIND = KIND_GRPCROUTE,
 };
 
 struct kind_info {
@@ -38,6 +41,18 @@ extern const struct kind_info kind_table[KIND_COUNT]; /* [KIND_NONE] is empty */
 /* KIND_NONE when we do not read it. version is not looked at. */
 enum kind kind_find(struct str group, struct str name);
 
+/* Those of struct route. */
+static inline bool kind_is_route(enum kind kind)
+{
+	return kind >= FIRST_ROUTE_KIND && kind <= LAST_ROUTE_KIND;
+}
+
+/* For sets of kinds. */
+static inline uint32_t kind_bit(enum kind kind)
+{
+	return UINT32_C(1) << kind;
+}
+
 /* Of GROUP_TIDEGATE. */
 static inline bool kind_is_ours(enum kind kind)
 {
@@ -47,6 +62,10 @@ static inline bool kind_is_ours(enum kind kind)
 #define CONTROLLER_NAME "tidegate.io/gateway-controller"
 #define GROUP_GATEWAY "gateway.networking.k8s.io"
 #define GROUP_TIDEGATE "tidegate.io"
+
+/* What a Service's port, or a Backend, says of its servers. */
+#define APP_PROTOCOL_H2C "kubernetes.io/h2c"
+#define APP_PROTOCOL_WS "kubernetes.io/ws"
 
 /* Labels of the Services that Tidegate makes for Gateways. */
 #define LABEL_MANAGED_BY "app.kubernetes.io/managed-by"
@@ -169,7 +188,10 @@ struct gateway {
 	size_t infra_label_count, infra_annotation_count;
 };
 
-/* ---- HTTPRoute ---- */
+/* ---- HTTPRoute, GRPCRoute ----
+ *
+ * A gRPC request is an HTTP request for "/SERVICE/METHOD". So a GRPCRoute is decoded to what an
+ * HTTPRoute that takes the same requests would be, and most code need not tell them apart. */
 
 struct parent_ref {
 	struct str group, kind, ns, name;
@@ -185,9 +207,10 @@ struct value_match { /* of a header or a query parameter */
 	struct str value;
 };
 
-struct http_match {
+struct match {
 	enum match_type path_type;
 	struct str path; /* as written; prefix "/" when absent */
+	bool any_service; /* GRPCRoute: a method of whatever service; comes after every service */
 	struct str method; /* empty: any */
 	struct value_match *headers; /* first entry of a name counts, later ones dropped */
 	size_t header_count;
@@ -241,9 +264,9 @@ struct backend_ref {
 
 #define TIMEOUT_UNSET INT64_C(-1)
 
-struct http_rule {
+struct rule {
 	struct str name; /* may be empty */
-	struct http_match *matches; /* at least one */
+	struct match *matches; /* at least one */
 	size_t match_count;
 	struct filter *filters;
 	size_t filter_count;
@@ -254,12 +277,12 @@ struct http_rule {
 	bool has_unsupported; /* retry, sessionPersistence: found and reported by decode */
 };
 
-struct http_route {
+struct route {
 	struct parent_ref *parents;
 	size_t parent_count;
 	struct str *hostnames; /* lower case */
 	size_t hostname_count;
-	struct http_rule *rules; /* at least one */
+	struct rule *rules; /* at least one */
 	size_t rule_count;
 };
 
@@ -341,7 +364,7 @@ struct backend_address {
 struct backend { /* tidegate.io/v1alpha1 Backend */
 	struct backend_address *addresses;
 	size_t address_count;
-	struct str app_protocol; /* empty, "kubernetes.io/h2c", "kubernetes.io/ws", ... */
+	struct str app_protocol; /* may be empty */
 };
 
 /* ---- Secret, ConfigMap ---- */
@@ -375,7 +398,7 @@ struct object {
 	union {
 		struct gateway_class gateway_class;
 		struct gateway gateway;
-		struct http_route http_route;
+		struct route route; /* kind_is_route() */
 		struct reference_grant reference_grant;
 		struct service service;
 		struct endpoint_slice endpoint_slice;
@@ -390,3 +413,6 @@ void object_free(struct object *object); /* frees the arena; accepts NULL */
 
 /* "namespace/name", or "name" for cluster-scoped kinds, written to the arena. */
 struct str object_key(struct arena *arena, struct str ns, struct str name);
+
+/* How users call a route: an HTTPRoute "namespace/name", a GRPCRoute "GRPCRoute/namespace/name". */
+struct str route_key(struct arena *arena, const struct object *route);

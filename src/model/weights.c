@@ -5,7 +5,7 @@ enum { LIST_BYTES = 160 };
 
 /* ---- What is named ---- */
 
-bool weight_names_rule(struct str selector, const struct http_rule *rule, size_t index)
+bool weight_names_rule(struct str selector, const struct rule *rule, size_t index)
 {
 	uint64_t number;
 	if (str_empty(selector))
@@ -36,6 +36,37 @@ bool weight_names_ref(struct str selector, const struct backend_ref *ref)
 
 /* ---- What is asked for ---- */
 
+static enum kind route_kind(struct str name)
+{
+	enum kind kind = FIRST_ROUTE_KIND;
+	while (kind_is_route(kind) && !str_eq_nocase(name, str_of(kind_table[kind].name)))
+		kind++;
+	return kind_is_route(kind) ? kind : KIND_NONE;
+}
+
+bool weights_name_route(struct str text, struct str default_ns, struct route_name *ret_route,
+			struct error *err)
+{
+	struct str route = str_cut(&text, ':'), rest = route;
+	struct str parts[3];
+	size_t count = 0;
+	while (count < 3 && !str_empty(rest))
+		parts[count++] = str_cut(&rest, '/');
+	*ret_route = (struct route_name){ .ns = default_ns, .rule = text };
+	if (count == 3)
+		ret_route->kind = route_kind(parts[0]);
+	if (count > 1)
+		ret_route->ns = parts[count - 2];
+	if (count > 0)
+		ret_route->name = parts[count - 1];
+	if (str_empty(rest) && ret_route->name.n && ret_route->ns.n &&
+	    (count < 3 || ret_route->kind != KIND_NONE))
+		return true;
+	return error_set(err, ERR_SYNTAX,
+			 "\"" STR_FMT "\" is no route: NAME, NAMESPACE/NAME or KIND/NAMESPACE/NAME, "
+			 "with :RULE behind it where one rule is meant", STR_ARG(route));
+}
+
 bool weights_add(struct weights *weights, struct str word, struct error *err)
 {
 	size_t equals = str_chr(word, '=', 0);
@@ -57,7 +88,7 @@ bool weights_add(struct weights *weights, struct str word, struct error *err)
 uint32_t weights_of(const struct weights *weights, const struct object *route, size_t rule,
 		    size_t ref)
 {
-	const struct http_rule *spec = &route->http_route.rules[rule];
+	const struct rule *spec = &route->route.rules[rule];
 	uint32_t weight = spec->refs[ref].weight;
 	if (!weight_names_rule(weights->rule, spec, rule))
 		return weight;
@@ -70,7 +101,7 @@ uint32_t weights_of(const struct weights *weights, const struct object *route, s
 
 /* ---- What names nothing ---- */
 
-static bool names_ref(struct str backend, const struct http_rule *rule)
+static bool names_ref(struct str backend, const struct rule *rule)
 {
 	for (size_t i = 0; i < rule->ref_count; i++) {
 		if (weight_names_ref(backend, &rule->refs[i]))
@@ -81,18 +112,18 @@ static bool names_ref(struct str backend, const struct http_rule *rule)
 
 static bool no_rule(const struct weights *weights, const struct object *route, struct error *err)
 {
-	return error_set(err, ERR_NOTFOUND, "HTTPRoute " STR_FMT "/" STR_FMT " has no rule \""
+	return error_set(err, ERR_NOTFOUND, "%s " STR_FMT "/" STR_FMT " has no rule \""
 			 STR_FMT "\": it has %zu, counted from 0, or called by their names",
-			 STR_ARG(route->meta.ns), STR_ARG(route->meta.name), STR_ARG(weights->rule),
-			 route->http_route.rule_count);
+			 kind_table[route->kind].name, STR_ARG(route->meta.ns), STR_ARG(route->meta.name), STR_ARG(weights->rule),
+			 route->route.rule_count);
 }
 
 static bool no_ref(const struct weights *weights, const struct object *route, struct str backend,
 		   struct error *err)
 {
 	char list[LIST_BYTES] = "";
-	for (size_t r = 0; r < route->http_route.rule_count; r++) {
-		const struct http_rule *rule = &route->http_route.rules[r];
+	for (size_t r = 0; r < route->route.rule_count; r++) {
+		const struct rule *rule = &route->route.rules[r];
 		for (size_t i = 0; weight_names_rule(weights->rule, rule, r) &&
 				   i < rule->ref_count; i++) {
 			size_t used = strlen(list);
@@ -100,17 +131,17 @@ static bool no_ref(const struct weights *weights, const struct object *route, st
 				 STR_ARG(rule->refs[i].name));
 		}
 	}
-	return error_set(err, ERR_NOTFOUND, "%s" STR_FMT "%sHTTPRoute " STR_FMT "/" STR_FMT
+	return error_set(err, ERR_NOTFOUND, "%s" STR_FMT "%s%s " STR_FMT "/" STR_FMT
 			 " has no backendRef \"" STR_FMT "\"%s%s",
 			 str_empty(weights->rule) ? "" : "rule ", STR_ARG(weights->rule),
-			 str_empty(weights->rule) ? "" : " of ",
+			 str_empty(weights->rule) ? "" : " of ", kind_table[route->kind].name,
 			 STR_ARG(route->meta.ns), STR_ARG(route->meta.name), STR_ARG(backend),
 			 *list ? ": it has " : "", list);
 }
 
 bool weights_check(const struct weights *weights, const struct object *route, struct error *err)
 {
-	const struct http_route *spec = &route->http_route;
+	const struct route *spec = &route->route;
 	bool named = false;
 	for (size_t r = 0; r < spec->rule_count; r++)
 		named |= weight_names_rule(weights->rule, &spec->rules[r], r);

@@ -56,7 +56,7 @@ static struct str unit_name(const struct backend_unit *unit)
 	return (struct str){ unit->name, unit->name_len };
 }
 
-/* A backend's name without its port. */
+/* A backend's name without its port and what is behind it. */
 static struct str group_key(struct str name)
 {
 	size_t port = str_behind_last(name, '.');
@@ -109,7 +109,8 @@ void backends_unref(struct backends *backends, struct backend_unit *unit)
 void backends_mark(struct backends *backends, enum kind kind, struct str ns, struct str name)
 {
 	struct arena *scratch = arena_new();
-	struct str key = group_key(backend_name(scratch, kind, ns, name, 0));
+	const struct backend_id id = { .kind = kind, .ns = ns, .name = name };
+	struct str key = group_key(backend_name(scratch, &id));
 	group_mark(backends, map_get(backends->groups, key));
 	arena_free(scratch);
 }
@@ -124,12 +125,10 @@ void backends_mark_all(struct backends *backends)
 static const struct object *group_object(const struct store *store,
 					 const struct backend_unit *unit)
 {
-	enum kind kind;
-	struct str ns, name;
-	uint16_t port;
-	if (!backend_name_parse(unit_name(unit), &kind, &ns, &name, &port) || kind != KIND_BACKEND)
+	struct backend_id id;
+	if (!backend_name_parse(unit_name(unit), &id) || id.kind != KIND_BACKEND)
 		return NULL;
-	return store_get(store, kind, ns, name);
+	return store_get(store, id.kind, id.ns, id.name);
 }
 
 void backends_mark_host(struct backends *backends, const struct store *store, struct str host)
@@ -177,14 +176,12 @@ static void server_emit(struct emit *emit, struct str backend, const struct serv
 static void unit_remake(struct backends *backends, struct backend_unit *unit,
 			const struct store *store, const struct compile_options *options)
 {
-	enum kind kind;
-	struct str ns, name;
-	uint16_t port;
-	bool known = backend_name_parse(unit_name(unit), &kind, &ns, &name, &port);
+	struct backend_id id;
+	bool known = backend_name_parse(unit_name(unit), &id);
 	assert(known);
 	(void)known;
-	struct backend_view *view = backend_resolve(store, kind, ns, name, port, options->lookup,
-						    options->lookup_user);
+	struct backend_view *view =
+		backend_resolve(store, &id, options->lookup, options->lookup_user);
 	struct emit emit;
 	emit_begin(&emit, backends->set);
 	emit_fitting(&emit, PLAN_BACKEND, unit_name(unit),

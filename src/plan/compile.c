@@ -31,7 +31,7 @@ struct compiler {
 	struct entry_list gateway_entries;
 	struct findings *gateway_findings;
 
-	struct route_unit **routes; /* by namespace, name */
+	struct route_unit **routes; /* by kind, namespace, name */
 	const struct route_view **views; /* of the same index */
 	size_t route_count, route_capacity;
 	struct compile_news news; /* but for `made` */
@@ -41,8 +41,7 @@ struct compiler {
 
 	/* Marks. Values of the maps mean nothing. */
 	bool all_dirty, gateways_dirty, needs_changed;
-	struct map *dirty_routes; /* "ns/name" */
-	struct map *dirty_needs;  /* "kind/ns/name" */
+	struct map *dirty_routes, *dirty_needs; /* "kind/ns/name" */
 };
 
 struct compiler *compiler_new(const struct store *store)
@@ -99,7 +98,7 @@ static struct str name_key(char buffer[KEY_BYTES], struct str ns, struct str nam
 	return (struct str){ buffer, (size_t)n };
 }
 
-static struct str need_key(char buffer[KEY_BYTES], enum kind kind, struct str ns, struct str name)
+static struct str kind_key(char buffer[KEY_BYTES], enum kind kind, struct str ns, struct str name)
 {
 	int n = snprintf(buffer, KEY_BYTES, "%d/" STR_FMT "/" STR_FMT, (int)kind, STR_ARG(ns),
 			 STR_ARG(name));
@@ -110,7 +109,7 @@ static struct str need_key(char buffer[KEY_BYTES], enum kind kind, struct str ns
 static void mark_target(struct compiler *compiler, enum kind kind, struct str ns, struct str name)
 {
 	char buffer[KEY_BYTES];
-	map_put(compiler->dirty_needs, need_key(buffer, kind, ns, name), compiler);
+	map_put(compiler->dirty_needs, kind_key(buffer, kind, ns, name), compiler);
 	backends_mark(compiler->backends, kind, ns, name);
 }
 
@@ -168,7 +167,8 @@ void compiler_mark(struct compiler *compiler, enum kind kind, struct str ns, str
 		compiler->gateways_dirty |= secret_used(compiler, ns, name);
 		return;
 	case KIND_HTTPROUTE:
-		map_put(compiler->dirty_routes, name_key(buffer, ns, name), compiler);
+	case KIND_GRPCROUTE:
+		map_put(compiler->dirty_routes, kind_key(buffer, kind, ns, name), compiler);
 		return;
 	case KIND_SERVICE:
 		compiler->gateways_dirty |= gateways_use_service(compiler->gateways, ns, name);
@@ -290,15 +290,22 @@ static void unit_delete(struct compiler *compiler, struct route_unit *unit, bool
 
 /* ---- the array of routes ---- */
 
-/* Where (ns, name) is, or belongs. */
-static size_t routes_find(const struct compiler *compiler, struct str ns, struct str name,
-			  bool *ret_found)
+static int cmp_route(const struct object *route, enum kind kind, struct str ns, struct str name)
+{
+	if (route->kind != kind)
+		return route->kind < kind ? -1 : 1;
+	return meta_cmp_name(&route->meta, ns, name);
+}
+
+/* Where it is, or belongs. */
+static size_t routes_find(const struct compiler *compiler, enum kind kind, struct str ns,
+			  struct str name, bool *ret_found)
 {
 	size_t low = 0, high = compiler->route_count;
 	*ret_found = false;
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
-		int order = meta_cmp_name(&compiler->routes[mid]->view->object->meta, ns, name);
+		int order = cmp_route(compiler->routes[mid]->view->object, kind, ns, name);
 		if (order == 0) {
 			*ret_found = true;
 			return mid;
@@ -340,11 +347,12 @@ static void routes_remove(struct compiler *compiler, size_t at)
 	memmove(&compiler->views[at], &compiler->views[at + 1], behind * sizeof(*compiler->views));
 }
 
-static void route_update(struct compiler *compiler, struct str ns, struct str name)
+static void route_update(struct compiler *compiler, enum kind kind, struct str ns,
+			 struct str name)
 {
 	bool found;
-	size_t at = routes_find(compiler, ns, name, &found);
-	const struct object *object = store_get(compiler->store, KIND_HTTPROUTE, ns, name);
+	size_t at = routes_find(compiler, kind, ns, name, &found);
+	const struct object *object = store_get(compiler->store, kind, ns, name);
 	if (!object) {
 		if (!found)
 			return;
@@ -358,35 +366,48 @@ static void route_update(struct compiler *compiler, struct str ns, struct str na
 	compiler->views[at] = compiler->routes[at]->view;
 }
 
-/* Walks all routes beside the store's list; remakes the marked ones, or all of them. */
-static void routes_merge(struct compiler *compiler, bool all)
+/* The old units beside the store's lists. */
+struct merge {
+	struct route_unit **old;
+	size_t old_count, next;
+	bool all;
+};
+
+static void merge_kind(struct compiler *compiler, struct merge *merge, enum kind kind)
 {
-	size_t object_count, old_count = compiler->route_count, old = 0;
-	const struct object *const *objects =
-		store_list(compiler->store, KIND_HTTPROUTE, &object_count);
-	struct route_unit **units = compiler->routes;
-	compiler->routes = NULL;
-	compiler->route_count = compiler->route_capacity = 0;
-	routes_reserve(compiler, object_count);
-	for (size_t i = 0; i < object_count; i++) {
+	size_t count;
+	const struct object *const *objects = store_list(compiler->store, kind, &count);
+	routes_reserve(compiler, compiler->route_count + count);
+	for (size_t i = 0; i < count; i++) {
 		const struct meta *meta = &objects[i]->meta;
 		int order = -1;
-		while (old < old_count &&
-		       (order = meta_cmp_name(&units[old]->view->object->meta, meta->ns,
-					      meta->name)) < 0)
-			unit_delete(compiler, units[old++], !all);
-		bool known = old < old_count && order == 0;
-		struct route_unit *unit = known ? units[old++] : xcalloc(1, sizeof(*unit));
+		while (merge->next < merge->old_count &&
+		       (order = cmp_route(merge->old[merge->next]->view->object, kind, meta->ns,
+					  meta->name)) < 0)
+			unit_delete(compiler, merge->old[merge->next++], !merge->all);
+		bool known = merge->next < merge->old_count && order == 0;
+		struct route_unit *unit =
+			known ? merge->old[merge->next++] : xcalloc(1, sizeof(*unit));
 		char buffer[KEY_BYTES];
-		if (all || !known ||
-		    map_get(compiler->dirty_routes, name_key(buffer, meta->ns, meta->name)))
-			unit_remake(compiler, unit, objects[i], !all);
+		if (merge->all || !known ||
+		    map_get(compiler->dirty_routes, kind_key(buffer, kind, meta->ns, meta->name)))
+			unit_remake(compiler, unit, objects[i], !merge->all);
 		compiler->routes[compiler->route_count] = unit;
 		compiler->views[compiler->route_count++] = unit->view;
 	}
-	while (old < old_count)
-		unit_delete(compiler, units[old++], !all);
-	free(units);
+}
+
+/* Walks all routes; remakes the marked ones, or all of them. */
+static void routes_merge(struct compiler *compiler, bool all)
+{
+	struct merge merge = { compiler->routes, compiler->route_count, 0, all };
+	compiler->routes = NULL;
+	compiler->route_count = compiler->route_capacity = 0;
+	for (enum kind kind = FIRST_ROUTE_KIND; kind_is_route(kind); kind++)
+		merge_kind(compiler, &merge, kind);
+	while (merge.next < merge.old_count)
+		unit_delete(compiler, merge.old[merge.next++], !all);
+	free(merge.old);
 }
 
 /* ---- passes ---- */
@@ -397,7 +418,7 @@ static bool view_needs_marked(const struct compiler *compiler, const struct rout
 	for (size_t i = 0; i < view->need_count; i++) {
 		const struct need *need = &view->needs[i];
 		if (map_get(compiler->dirty_needs,
-			    need_key(buffer, need->kind, need->ns, need->name)))
+			    kind_key(buffer, need->kind, need->ns, need->name)))
 			return true;
 	}
 	return false;
@@ -413,7 +434,8 @@ static void mark_needing(struct compiler *compiler)
 		char buffer[KEY_BYTES];
 		if (view_needs_marked(compiler, view))
 			map_put(compiler->dirty_routes,
-				name_key(buffer, view->object->meta.ns, view->object->meta.name),
+				kind_key(buffer, view->object->kind, view->object->meta.ns,
+					 view->object->meta.name),
 				compiler);
 	}
 }
@@ -427,8 +449,13 @@ static void pass_routes(struct compiler *compiler)
 	}
 	struct map_entry *at = map_first(compiler->dirty_routes);
 	for (; at; at = map_next(at)) {
-		struct str name = map_key(at), ns = str_cut(&name, '/');
-		route_update(compiler, ns, name);
+		struct str name = map_key(at), kind = str_cut(&name, '/');
+		uint64_t number = KIND_NONE;
+		bool known = str_u64(kind, KIND_COUNT, &number);
+		assert(known);
+		(void)known;
+		struct str ns = str_cut(&name, '/');
+		route_update(compiler, (enum kind)number, ns, name);
 	}
 }
 
@@ -513,11 +540,11 @@ void compiler_news(const struct compiler *compiler, struct compile_news *ret_new
 	ret_news->made = compiler->made;
 }
 
-const struct route_view *compiler_route(const struct compiler *compiler, struct str ns,
-					struct str name)
+const struct route_view *compiler_route(const struct compiler *compiler, enum kind kind,
+					struct str ns, struct str name)
 {
 	bool found;
-	size_t at = routes_find(compiler, ns, name, &found);
+	size_t at = routes_find(compiler, kind, ns, name, &found);
 	return found ? compiler->views[at] : NULL;
 }
 

@@ -40,7 +40,7 @@ struct plan *compiler_plan(const struct compiler *compiler);
 /* The current views; valid until the next pass. */
 const struct gateways_view *compiler_gateways(const struct compiler *compiler);
 bool compiler_needs_changed(struct compiler *compiler); /* the view's, since the last question */
-/* Sorted by namespace, name; the array belongs to the compiler. */
+/* Sorted by kind, namespace, name; the array belongs to the compiler. */
 const struct route_view *const *compiler_routes(const struct compiler *compiler,
 						size_t *ret_count);
 
@@ -54,8 +54,8 @@ struct compile_news {
 void compiler_news(const struct compiler *compiler, struct compile_news *ret_news);
 
 /* NULL: there is no such route. */
-const struct route_view *compiler_route(const struct compiler *compiler, struct str ns,
-					struct str name);
+const struct route_view *compiler_route(const struct compiler *compiler, enum kind kind,
+					struct str ns, struct str name);
 
 /* Every finding of resolve and compile, sorted, copied to `findings`. */
 void compiler_findings(const struct compiler *compiler, struct findings *findings);

@@ -4,12 +4,13 @@
 #include <assert.h>
 
 #include "match/list.h"
+#include "plan/rule.h"
 #include "plan/vhost.h"
 
 /* " ; => ?" and the id: how a segment points at the next one. */
 enum { SEPARATOR_BYTES = 3, CHAIN_BYTES = SEPARATOR_BYTES + 4 + 16 };
 
-static bool needs_agent(const struct http_match *match)
+static bool needs_agent(const struct match *match)
 {
 	return match->path_type == MATCH_REGEX || match->header_count || match->query_count;
 }
@@ -18,7 +19,7 @@ static bool needs_agent(const struct http_match *match)
 static void entry_make(struct arena *arena, const struct candidate *candidate,
 		       struct list_entry *ret_entry)
 {
-	const struct http_match *match = candidate->match;
+	const struct match *match = candidate->match;
 	size_t count = 0;
 	struct list_cond *conds = arena_array(
 		arena, 1 + match->header_count + match->query_count, sizeof(*conds));
@@ -50,15 +51,11 @@ static void report(struct emit *emit, const struct candidate *candidate, struct 
 {
 	struct str field = arena_strf(emit->scratch, "spec.rules[%u].matches[%u]",
 				      candidate->rule_index, candidate->match_index);
-	findings_add(&emit->findings, SEVERITY_ERROR, KIND_HTTPROUTE,
-		     &candidate->route->object->meta, field.p, "DecisionListTooLong",
-		     "%s at '" STR_FMT "': requests that would get here are answered with 500",
-		     what, STR_ARG(where));
-}
-
-static struct str error_verdict(struct arena *arena, const struct candidate *candidate)
-{
-	return arena_strf(arena, "http-500 " STR_FMT, STR_ARG(candidate->rule->name));
+	const struct object *route = candidate->route->object;
+	findings_add(&emit->findings, SEVERITY_ERROR, route->kind, &route->meta, field.p,
+		     "DecisionListTooLong",
+		     "%s at '" STR_FMT "': requests that would get here are answered with %u", what,
+		     STR_ARG(where), candidate->rule->error_status);
 }
 
 /* An entry that alone is too long for a segment keeps as many conditions as fit and fails
@@ -71,7 +68,7 @@ static size_t entry_shorten(struct emit *emit, struct sb *sb, const struct candi
 	if (bytes + CHAIN_BYTES <= MAX_LIST_BYTES)
 		return bytes;
 	report(emit, candidate, where, "the conditions of this match are too long for the agent");
-	entry->verdict = error_verdict(emit->scratch, candidate);
+	entry->verdict = rule_verdict(emit->scratch, candidate->rule, true);
 	do {
 		entry->cond_count--;
 		bytes = entries_bytes(sb, entry, 1);
@@ -301,7 +298,7 @@ static struct str method_verdict(struct emit *emit, struct str where,
 		arena_array(emit->scratch, count, sizeof(struct candidate *));
 	size_t n = 0;
 	for (size_t i = 0; i < count; i++) {
-		const struct http_match *match = candidates[i]->match;
+		const struct match *match = candidates[i]->match;
 		if (match->method.n && !str_eq(match->method, method))
 			continue;
 		reached[n++] = candidates[i];

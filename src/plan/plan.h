@@ -36,7 +36,7 @@ enum plan_table {
 	PLAN_LIST,        /* ?ID ; decision list text (match/list.h) */
 	PLAN_METHOD,      /* ~ID/ or ~ID/METHOD/ ; verdict */
 	PLAN_SWITCH,      /* ?ID ; HEADER SP verdict of other values. ?ID/VALUE ; verdict */
-	PLAN_RULE,        /* @NS/ROUTE/RULE[/REF] ; record, ten fields joined by "|" */
+	PLAN_RULE,        /* @RULE[/REF] ; record, ten fields joined by "|" */
 	PLAN_ROUTE,       /* FRONTEND SP HOST/path/ or HOST/path/? ; verdict */
 	PLAN_WILDCARD,    /* FRONTEND SP SUFFIX ; *.SUFFIX */
 	PLAN_TABLE_COUNT,

@@ -5,7 +5,6 @@
 
 #include "plan/split.h"
 
-#define TARGET_ERROR "http-500"
 #define TARGET_REDIRECT "http-redirect"
 #define TIMEOUT_DISABLED_MS INT64_C(86400000)
 
@@ -171,7 +170,7 @@ static size_t segment_count(struct str path)
 }
 
 /* Replacing a prefix needs the one PathPrefix match that the schema demands. */
-static bool prefix_segments(const struct http_rule *rule, size_t *ret_segments)
+static bool prefix_segments(const struct rule *rule, size_t *ret_segments)
 {
 	if (rule->match_count != 1 || rule->matches[0].path_type != MATCH_PREFIX)
 		return false;
@@ -179,7 +178,7 @@ static bool prefix_segments(const struct http_rule *rule, size_t *ret_segments)
 	return *ret_segments <= MAX_REWRITE_SEGMENTS;
 }
 
-static bool path_apply(struct actions *actions, const struct http_rule *rule,
+static bool path_apply(struct actions *actions, const struct rule *rule,
 		       const struct filter *filter)
 {
 	struct arena *arena = actions->headers.arena;
@@ -202,7 +201,7 @@ static bool path_apply(struct actions *actions, const struct http_rule *rule,
 	return false;
 }
 
-static bool filter_apply(struct actions *actions, const struct http_rule *rule,
+static bool filter_apply(struct actions *actions, const struct rule *rule,
 			 const struct filter *filter)
 {
 	switch (filter->type) {
@@ -233,7 +232,7 @@ static bool filter_apply(struct actions *actions, const struct http_rule *rule,
 	return false;
 }
 
-static bool filters_apply(struct actions *actions, const struct http_rule *rule,
+static bool filters_apply(struct actions *actions, const struct rule *rule,
 			  const struct filter *filters, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -243,7 +242,7 @@ static bool filters_apply(struct actions *actions, const struct http_rule *rule,
 	return true;
 }
 
-struct str rule_timeout(struct arena *arena, const struct http_rule *rule)
+struct str rule_timeout(struct arena *arena, const struct rule *rule)
 {
 	int64_t request = rule->request_timeout_ms, backend = rule->backend_timeout_ms;
 	if (request == TIMEOUT_UNSET && backend == TIMEOUT_UNSET)
@@ -271,7 +270,7 @@ static bool ref_serves(const struct ref_view *ref)
 /* *ret_backend: where a plain rule sends requests. */
 static enum rule_shape rule_shape(const struct rule_view *rule, struct str *ret_backend)
 {
-	const struct http_rule *spec = rule->spec;
+	const struct rule *spec = rule->spec;
 	if (rule->broken || filters_have(spec->filters, spec->filter_count, FILTER_UNSUPPORTED))
 		return SHAPE_ERROR;
 	if (filters_have(spec->filters, spec->filter_count, FILTER_REDIRECT))
@@ -296,6 +295,12 @@ static enum rule_shape rule_shape(const struct rule_view *rule, struct str *ret_
 	return plain ? SHAPE_PLAIN : SHAPE_RECORD;
 }
 
+/* Where the requests go that cannot be served as they should. */
+static struct str error_target(struct arena *arena, const struct rule_view *rule)
+{
+	return arena_strf(arena, "http-%u", rule->error_status);
+}
+
 struct str rule_verdict(struct arena *arena, const struct rule_view *rule, bool failed)
 {
 	struct str backend = STR_NONE;
@@ -308,7 +313,8 @@ struct str rule_verdict(struct arena *arena, const struct rule_view *rule, bool 
 	case SHAPE_ERROR:
 		break;
 	}
-	return arena_strf(arena, TARGET_ERROR " " STR_FMT, STR_ARG(rule->name));
+	return arena_strf(arena, STR_FMT " " STR_FMT, STR_ARG(error_target(arena, rule)),
+			  STR_ARG(rule->name));
 }
 
 /* ---- records ---- */
@@ -320,7 +326,7 @@ static struct str port_text(struct arena *arena, uint16_t port)
 
 /* The record `key`: the rule's filters, then `ref`'s (NULL: none). */
 static bool record_emit(struct emit *emit, struct str key, struct str target,
-			const struct http_rule *rule, const struct backend_ref *ref)
+			const struct rule *rule, const struct backend_ref *ref)
 {
 	struct arena *arena = emit->scratch;
 	struct actions actions = { .headers.arena = arena, .path_op = "" };
@@ -384,7 +390,7 @@ static bool share_target(struct emit *emit, const struct rule_view *rule, size_t
 {
 	const struct ref_view *ref = &rule->refs[index];
 	if (!ref_serves(ref)) {
-		*ret_target = STR(TARGET_ERROR);
+		*ret_target = error_target(emit->scratch, rule);
 		return true;
 	}
 	if (ref->spec->filter_count == 0) {
@@ -431,7 +437,7 @@ static bool shares_target(struct emit *emit, const struct rule_view *rule, struc
 static bool records_emit(struct emit *emit, const struct rule_view *rule)
 {
 	struct str key = arena_strf(emit->scratch, "@" STR_FMT, STR_ARG(rule->name));
-	const struct http_rule *spec = rule->spec;
+	const struct rule *spec = rule->spec;
 	if (filters_have(spec->filters, spec->filter_count, FILTER_REDIRECT))
 		return record_emit(emit, key, STR(TARGET_REDIRECT), spec, NULL);
 	size_t only = 0;
@@ -453,11 +459,12 @@ bool rule_emit(struct emit *emit, const struct route_view *route, size_t rule_in
 		return true;
 	emit_rewind(emit, before);
 	struct str field = arena_strf(emit->scratch, "spec.rules[%zu].filters", rule_index);
-	findings_add(&emit->findings, SEVERITY_ERROR, KIND_HTTPROUTE, &route->object->meta,
-		     field.p, "FilterTooLong",
+	findings_add(&emit->findings, SEVERITY_ERROR, route->object->kind,
+		     &route->object->meta, field.p, "FilterTooLong",
 		     "the filters of this rule cannot be expressed: a header value of all filters "
 		     "together may have about %d bytes, and a prefix of at most %d segments can be "
-		     "replaced; its requests get 500",
-		     MAX_MAP_LINE_BYTES - MAX_HEADER_NAME_BYTES, MAX_REWRITE_SEGMENTS);
+		     "replaced; its requests get %u",
+		     MAX_MAP_LINE_BYTES - MAX_HEADER_NAME_BYTES, MAX_REWRITE_SEGMENTS,
+		     rule->error_status);
 	return false;
 }

@@ -5,11 +5,12 @@
 #include "plan/emit.h"
 #include "resolve/view.h"
 
-/* "BACKEND RULE", "@RULE" or "http-500 RULE". failed: rule_emit() said no. */
+/* "BACKEND RULE", "@RULE" or "http-500 RULE" (or its other error_status). failed: that one,
+ * because it cannot be expressed. */
 struct str rule_verdict(struct arena *arena, const struct rule_view *rule, bool failed);
 
 /* Emits the rule's records (rules, splits, headers), none for a plain rule. False with a
- * finding when one of them cannot be expressed: the rule answers 500 then. */
+ * finding when one of them cannot be expressed: the rule's verdict is failed then. */
 bool rule_emit(struct emit *emit, const struct route_view *route, size_t rule_index) must_check;
 
 /* ---- exported for tests ---- */
@@ -34,4 +35,4 @@ void header_ops_apply(struct header_ops *ops, bool response, const struct header
 void header_ops_sort(struct header_ops *ops);
 
 /* The time-out field: "" none, else milliseconds. */
-struct str rule_timeout(struct arena *arena, const struct http_rule *rule);
+struct str rule_timeout(struct arena *arena, const struct rule *rule);

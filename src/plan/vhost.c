@@ -10,7 +10,13 @@
 
 #include "match/list.h"
 
-enum { RANK_EXACT = 0, RANK_REGEX, RANK_PREFIX };
+enum {
+	RANK_EXACT = 0,
+	RANK_REGEX,
+	RANK_PREFIX,
+	/* A method of any service: before "/", after "/a/", which is the shortest service. */
+	ANY_SERVICE_LENGTH = 2,
+};
 
 static struct str prefix_key(struct arena *arena, struct str path)
 {
@@ -29,7 +35,7 @@ static struct str regex_key(struct arena *arena, struct str pattern)
 
 void candidate_file(struct arena *arena, struct candidate *candidate)
 {
-	const struct http_match *match = candidate->match;
+	const struct match *match = candidate->match;
 	candidate->conditional = match->method.n || match->header_count || match->query_count;
 	candidate->path_length = (uint32_t)match->path.n;
 	switch (match->path_type) {
@@ -38,9 +44,11 @@ void candidate_file(struct arena *arena, struct candidate *candidate)
 		candidate->key = arena_strf(arena, STR_FMT "/?", STR_ARG(match->path));
 		return;
 	case MATCH_REGEX:
-		candidate->path_rank = RANK_REGEX;
+		candidate->path_rank = match->any_service ? RANK_PREFIX : RANK_REGEX;
 		candidate->key = regex_key(arena, match->path);
 		candidate->conditional = true;
+		if (match->any_service)
+			candidate->path_length = ANY_SERVICE_LENGTH;
 		return;
 	case MATCH_PREFIX:
 		candidate->path_rank = RANK_PREFIX;

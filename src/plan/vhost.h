@@ -9,7 +9,7 @@
 struct candidate {
 	const struct route_view *route;
 	const struct rule_view *rule;
-	const struct http_match *match;
+	const struct match *match;
 	struct str key;     /* "/foo/", "/foo/?": where it is filed */
 	struct str verdict;
 	uint32_t tier;      /* 0: the host itself; the farther away, the greater */

@@ -78,7 +78,7 @@ static struct str make_key(char key[KEY_BYTES], enum kind kind, struct str ns, s
 
 static bool has_status(enum kind kind)
 {
-	return kind == KIND_GATEWAYCLASS || kind == KIND_GATEWAY || kind == KIND_HTTPROUTE ||
+	return kind == KIND_GATEWAYCLASS || kind == KIND_GATEWAY || kind_is_route(kind) ||
 	       kind_is_ours(kind);
 }
 

@@ -23,7 +23,7 @@ struct attach_scope {
 static void keep_servable_hostnames(struct attach_scope *scope)
 {
 	struct route_view *view = scope->view;
-	const struct http_route *spec = &view->object->http_route;
+	const struct route *spec = &view->object->route;
 	struct str *kept = arena_array(view->arena, spec->hostname_count, sizeof(*kept));
 	for (size_t i = 0; i < spec->hostname_count; i++) {
 		if (hostname_servable(spec->hostnames[i])) {
@@ -32,8 +32,8 @@ static void keep_servable_hostnames(struct attach_scope *scope)
 		}
 		char field[FIELD_BYTES];
 		snprintf(field, sizeof(field), "spec.hostnames[%zu]", i);
-		findings_add(&view->findings, SEVERITY_ERROR, KIND_HTTPROUTE, &view->object->meta,
-			     field, "UnsupportedValue",
+		findings_add(&view->findings, SEVERITY_ERROR, view->object->kind,
+			     &view->object->meta, field, "UnsupportedValue",
 			     "The wildcard " STR_FMT " has more than %d labels behind \"*.\" and is "
 			     "ignored. Use a shorter wildcard, or exact hostnames.",
 			     STR_ARG(spec->hostnames[i]), MAX_WILDCARD_LABELS);
@@ -101,7 +101,7 @@ static bool namespace_allowed(const struct attach_scope *scope, const struct gat
 static bool listener_allows(const struct attach_scope *scope, const struct gateway_view *gateway,
 			    const struct listener_view *listener)
 {
-	return listener->takes_routes && listener->kind_count > 0 &&
+	return (listener->kinds & kind_bit(scope->view->object->kind)) &&
 	       namespace_allowed(scope, gateway, listener->spec);
 }
 
@@ -120,8 +120,8 @@ static void reject(const struct attach_scope *scope, struct parent_view *parent,
 	char field[FIELD_BYTES];
 	snprintf(field, sizeof(field), "spec.parentRefs[%zu]", index);
 	conditions_set(&parent->conditions, "Accepted", false, reason, text);
-	findings_add(&view->findings, SEVERITY_ERROR, KIND_HTTPROUTE, &view->object->meta, field,
-		     reason, STR_FMT, STR_ARG(text));
+	findings_add(&view->findings, SEVERITY_ERROR, view->object->kind, &view->object->meta,
+		     field, reason, STR_FMT, STR_ARG(text));
 }
 
 static struct str describe_ref(struct arena *arena, const struct parent_ref *ref)
@@ -152,9 +152,10 @@ static void explain_rejection(const struct attach_scope *scope, struct parent_vi
 	else if (tally->allowed == 0)
 		reject(scope, parent, index, "NotAllowedByListeners",
 		       arena_strf(arena, "No listener" STR_FMT " of Gateway " STR_FMT "/" STR_FMT
-				  " takes HTTPRoutes from namespace " STR_FMT ". Widen its "
+				  " takes %ss from namespace " STR_FMT ". Widen its "
 				  "allowedRoutes (namespaces, kinds).", STR_ARG(which),
 				  STR_ARG(ref->ns), STR_ARG(ref->name),
+				  kind_table[scope->view->object->kind].name,
 				  STR_ARG(scope->view->object->meta.ns)));
 	else if (scope->all_dropped)
 		reject(scope, parent, index, "UnsupportedValue",
@@ -206,20 +207,20 @@ static void note_stranger(const struct attach_scope *scope, const struct parent_
 	char field[FIELD_BYTES];
 	snprintf(field, sizeof(field), "spec.parentRefs[%zu]", index);
 	if (kind_find(ref->group, ref->kind) != KIND_GATEWAY)
-		findings_add(&view->findings, SEVERITY_INFO, KIND_HTTPROUTE, &view->object->meta,
-			     field, "UnsupportedParent",
+		findings_add(&view->findings, SEVERITY_INFO, view->object->kind,
+			     &view->object->meta, field, "UnsupportedParent",
 			     "Parents of kind " STR_FMT " are not supported; this one is left to "
 			     "other controllers. Refer to a Gateway.", STR_ARG(ref->kind));
 	else if (!store_get(scope->gateways->store, KIND_GATEWAY, ref->ns, ref->name))
-		findings_add(&view->findings, SEVERITY_INFO, KIND_HTTPROUTE, &view->object->meta,
-			     field, "NoSuchGateway",
+		findings_add(&view->findings, SEVERITY_INFO, view->object->kind,
+			     &view->object->meta, field, "NoSuchGateway",
 			     "There is no Gateway " STR_FMT "/" STR_FMT ". Create it, or correct "
 			     "the reference.", STR_ARG(ref->ns), STR_ARG(ref->name));
 }
 
 void route_attach(const struct gateways_view *gateways, struct route_view *view)
 {
-	const struct http_route *spec = &view->object->http_route;
+	const struct route *spec = &view->object->route;
 	struct attach_scope scope = { .gateways = gateways, .view = view };
 	keep_servable_hostnames(&scope);
 	view->parents = arena_array(view->arena, spec->parent_count, sizeof(*view->parents));

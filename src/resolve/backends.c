@@ -270,31 +270,28 @@ static bool backend_has_port(const struct backend *backend, uint16_t port)
 	return port == 0;
 }
 
-static struct backend_view *view_new(enum kind kind, struct str ns, struct str name, uint16_t port,
-				     struct str app_protocol)
+static struct backend_view *view_new(const struct backend_id *id, struct str app_protocol)
 {
 	struct arena *arena = arena_new();
 	struct backend_view *view = arena_alloc(arena, sizeof(*view));
 	view->arena = arena;
-	view->name = backend_name(arena, kind, ns, name, port);
-	view->h2c = str_is(app_protocol, "kubernetes.io/h2c");
+	view->name = backend_name(arena, id);
+	view->h2c = id->grpc || str_is(app_protocol, APP_PROTOCOL_H2C);
 	findings_init(&view->findings, arena);
 	return view;
 }
 
 static struct backend_view *resolve_service(const struct store *store, const struct object *object,
-					    uint16_t port)
+					    const struct backend_id *id)
 {
-	const struct meta *meta = &object->meta;
-	const struct service_port *service_port = service_find_port(&object->service, port);
+	const struct service_port *service_port = service_find_port(&object->service, id->port);
 	struct candidates candidates = { 0 };
 	size_t count;
 	if (!service_port || !str_is(service_port->protocol, "TCP") ||
 	    object->service.external_name)
 		return NULL;
-	struct backend_view *view =
-		view_new(KIND_SERVICE, meta->ns, meta->name, port, service_port->app_protocol);
-	const struct object *const *slices = store_slices(store, meta->ns, meta->name, &count);
+	struct backend_view *view = view_new(id, service_port->app_protocol);
+	const struct object *const *slices = store_slices(store, id->ns, id->name, &count);
 	for (size_t i = 0; i < count; i++)
 		collect_slice(&slices[i]->endpoint_slice, service_port->name, &candidates);
 	drop_duplicates(&candidates, false);
@@ -304,21 +301,20 @@ static struct backend_view *resolve_service(const struct store *store, const str
 	return view;
 }
 
-struct backend_view *backend_resolve(const struct store *store, enum kind kind, struct str ns,
-				     struct str name, uint16_t port, lookup_fn lookup, void *user)
+struct backend_view *backend_resolve(const struct store *store, const struct backend_id *id,
+				     lookup_fn lookup, void *user)
 {
-	assert(kind == KIND_SERVICE || kind == KIND_BACKEND);
-	const struct object *object = store_get(store, kind, ns, name);
+	assert(id->kind == KIND_SERVICE || id->kind == KIND_BACKEND);
+	const struct object *object = store_get(store, id->kind, id->ns, id->name);
 	if (!object)
 		return NULL;
-	if (kind == KIND_SERVICE)
-		return resolve_service(store, object, port);
-	if (!backend_has_port(&object->backend, port))
+	if (id->kind == KIND_SERVICE)
+		return resolve_service(store, object, id);
+	if (!backend_has_port(&object->backend, id->port))
 		return NULL;
 	struct candidates candidates = { 0 };
-	struct backend_view *view =
-		view_new(kind, ns, name, port, object->backend.app_protocol);
-	collect_backend(view, object, port, lookup, user, &candidates);
+	struct backend_view *view = view_new(id, object->backend.app_protocol);
+	collect_backend(view, object, id->port, lookup, user, &candidates);
 	drop_duplicates(&candidates, true);
 	make_servers(view, &candidates);
 	free(candidates.items);
@@ -333,28 +329,37 @@ void backend_view_free(struct backend_view *view)
 
 /* ---- names ---- */
 
-struct str backend_name(struct arena *arena, enum kind kind, struct str ns, struct str name,
-			uint16_t port)
+#define GRPC_SUFFIX "-grpc"
+
+struct str backend_name(struct arena *arena, const struct backend_id *id)
 {
-	return arena_strf(arena, STR_FMT "%c" STR_FMT ".%u", STR_ARG(ns),
-			  kind == KIND_BACKEND ? ':' : '.', STR_ARG(name), port);
+	return arena_strf(arena, STR_FMT "%c" STR_FMT ".%u%s", STR_ARG(id->ns),
+			  id->kind == KIND_BACKEND ? ':' : '.', STR_ARG(id->name), id->port,
+			  id->grpc ? GRPC_SUFFIX : "");
 }
 
 /* Namespaces and ports hold no dots, names may. */
-bool backend_name_parse(struct str backend, enum kind *ret_kind, struct str *ret_ns,
-			struct str *ret_name, uint16_t *ret_port)
+bool backend_name_parse(struct str backend, struct backend_id *ret_id)
 {
 	/* A namespace has neither: the first of them tells the kind. */
 	size_t first = 0, port_at = str_behind_last(backend, '.');
 	uint64_t port;
 	while (first < backend.n && backend.p[first] != '.' && backend.p[first] != ':')
 		first++;
-	if (first == 0 || port_at < first + 3 ||
-	    !str_u64(str_sub(backend, port_at, backend.n), UINT16_MAX, &port))
+	if (first == 0 || port_at < first + 3)
 		return false;
-	*ret_kind = backend.p[first] == ':' ? KIND_BACKEND : KIND_SERVICE;
-	*ret_ns = str_sub(backend, 0, first);
-	*ret_name = str_sub(backend, first + 1, port_at - 1);
-	*ret_port = (uint16_t)port;
+	struct str last = str_sub(backend, port_at, backend.n);
+	bool grpc = str_ends(last, STR(GRPC_SUFFIX));
+	if (grpc)
+		last.n -= strlen(GRPC_SUFFIX);
+	if (!str_u64(last, UINT16_MAX, &port))
+		return false;
+	*ret_id = (struct backend_id){
+		.kind = backend.p[first] == ':' ? KIND_BACKEND : KIND_SERVICE,
+		.ns = str_sub(backend, 0, first),
+		.name = str_sub(backend, first + 1, port_at - 1),
+		.port = (uint16_t)port,
+		.grpc = grpc,
+	};
 	return true;
 }

@@ -127,13 +127,17 @@ static bool best_hostname(const struct attachment *attachment, struct str host,
 	return found;
 }
 
-static const struct http_match *match_of(const struct explain_candidate *candidate)
+static const struct match *match_of(const struct explain_candidate *candidate)
 {
 	return &candidate->route->rules[candidate->rule].spec->matches[candidate->match];
 }
 
-static int path_class(const struct http_match *match)
+/* A GRPCRoute's method of any service has no characters of a service: it comes after all prefixes
+ * but that of every path. */
+static int path_class(const struct match *match)
 {
+	if (match->any_service)
+		return 2;
 	switch (match->path_type) {
 	case MATCH_EXACT:
 		return 0;
@@ -146,7 +150,7 @@ static int path_class(const struct http_match *match)
 }
 
 /* A trailing "/" of a prefix is ignored. */
-static struct str prefix_of(const struct http_match *match)
+static struct str prefix_of(const struct match *match)
 {
 	struct str path = match->path;
 	if (match->path_type == MATCH_PREFIX && str_ends(path, STR("/")))
@@ -154,16 +158,21 @@ static struct str prefix_of(const struct http_match *match)
 	return path;
 }
 
+static size_t path_bytes(const struct match *match)
+{
+	return match->any_service ? 1 : prefix_of(match).n;
+}
+
 static int cmp_more(size_t a, size_t b)
 {
 	return a == b ? 0 : a > b ? -1 : 1;
 }
 
-static int cmp_matches(const struct http_match *a, const struct http_match *b)
+static int cmp_matches(const struct match *a, const struct match *b)
 {
 	int order = path_class(a) - path_class(b);
 	if (order == 0)
-		order = cmp_more(prefix_of(a).n, prefix_of(b).n);
+		order = cmp_more(path_bytes(a), path_bytes(b));
 	if (order == 0)
 		order = (int)str_empty(a->method) - (int)str_empty(b->method);
 	if (order == 0)
@@ -246,7 +255,7 @@ static bool cond_holds(const struct list_cond *cond, const struct request *reque
 	return holds;
 }
 
-static bool path_matches(const struct http_match *match, const struct request *request)
+static bool path_matches(const struct match *match, const struct request *request)
 {
 	struct str path = request->path, prefix = prefix_of(match);
 	if (match->path_type == MATCH_EXACT)
@@ -254,7 +263,7 @@ static bool path_matches(const struct http_match *match, const struct request *r
 	return str_starts(path, prefix) && (path.n == prefix.n || path.p[prefix.n] == '/');
 }
 
-static struct str check_path(struct arena *arena, const struct http_match *match,
+static struct str check_path(struct arena *arena, const struct match *match,
 			     const struct request *request)
 {
 	struct list_cond cond = { .subject = LIST_PATH, .regex = true, .value = match->path };
@@ -355,7 +364,7 @@ static struct str check_value(struct arena *arena, const struct value_match *mat
 }
 
 /* The first reason why a match does not take the request; empty: it does. */
-static struct str why_not(struct arena *arena, const struct http_match *match,
+static struct str why_not(struct arena *arena, const struct match *match,
 			  const struct request *request)
 {
 	struct str why = check_path(arena, match, request);
@@ -397,7 +406,7 @@ static struct str replace_prefix(struct arena *arena, struct str path, struct st
 }
 
 static struct str new_path(struct arena *arena, const struct filter *filter,
-			   const struct http_match *match, struct str path)
+			   const struct match *match, struct str path)
 {
 	switch (filter->path_modifier) {
 	case PATH_KEEP:
@@ -467,14 +476,12 @@ static void set_status(struct explain_result *result, int status, struct str ver
 /* Those that take requests: weight 0 drains. */
 static size_t count_servers(const struct explain_world *world, struct str backend)
 {
-	enum kind kind;
-	struct str ns, name;
-	uint16_t port;
+	struct backend_id id;
 	size_t count = 0;
-	if (!backend_name_parse(backend, &kind, &ns, &name, &port))
+	if (!backend_name_parse(backend, &id))
 		return 0;
-	struct backend_view *view = backend_resolve(world->gateways->store, kind, ns, name, port,
-						    world->lookup, world->lookup_user);
+	struct backend_view *view = backend_resolve(world->gateways->store, &id, world->lookup,
+						    world->lookup_user);
 	for (size_t i = 0; view && i < view->server_count; i++)
 		count += view->servers[i].weight > 0;
 	backend_view_free(view);
@@ -495,14 +502,14 @@ static void rewrite_target(const struct explain_result *result, struct explain_t
 		target->path = modified_path(result, rewrite);
 }
 
-static void answer_target(const struct explain_result *result, const struct http_rule *rule,
+static void answer_target(const struct explain_result *result, const struct rule_view *rule,
 			  struct explain_target *target)
 {
 	const struct backend_ref *ref = target->ref->spec;
 	const struct filter *redirect =
 		filter_find(ref->filters, ref->filter_count, FILTER_REDIRECT);
 	if (target->ref->state != REF_OK) {
-		target->status = 500;
+		target->status = (int)rule->error_status;
 	} else if (redirect) {
 		target->status = redirect->status;
 		target->location = redirect_location(result, redirect);
@@ -510,7 +517,7 @@ static void answer_target(const struct explain_result *result, const struct http
 		target->status = 503;
 	}
 	target->path = result->request->request.path;
-	rewrite_target(result, target, rule->filters, rule->filter_count);
+	rewrite_target(result, target, rule->spec->filters, rule->spec->filter_count);
 	rewrite_target(result, target, ref->filters, ref->filter_count);
 }
 
@@ -527,15 +534,22 @@ static void collect_targets(const struct explain_world *world, struct explain_re
 		struct explain_target *target = &targets[count++];
 		target->ref = ref;
 		target->weight = ref->spec->weight;
-		target->backend = STR("http-500");
+		target->backend = arena_strf(result->arena, "http-%u", rule->error_status);
 		if (ref->state == REF_OK) {
 			target->backend = ref->backend;
 			target->server_count = count_servers(world, ref->backend);
 		}
-		answer_target(result, rule->spec, target);
+		answer_target(result, rule, target);
 	}
 	result->outcome.targets = targets;
 	result->outcome.target_count = count;
+}
+
+static void set_error(struct explain_result *result, const struct rule_view *rule,
+		      const char *why)
+{
+	set_status(result, (int)rule->error_status,
+		   arena_strf(result->arena, "%u: %s", rule->error_status, why));
 }
 
 static bool all_invalid(const struct explain_outcome *outcome)
@@ -552,15 +566,14 @@ static void set_targets(const struct explain_world *world, struct explain_result
 {
 	const struct explain_outcome *outcome = &result->outcome;
 	if (rule->ref_count == 0) {
-		set_status(result, 500, STR("500: the rule has no backendRefs"));
+		set_error(result, rule, "the rule has no backendRefs");
 		return;
 	}
 	collect_targets(world, result, rule);
 	if (outcome->target_count == 0)
-		set_status(result, 500, STR("500: the weights of all backendRefs are 0"));
+		set_error(result, rule, "the weights of all backendRefs are 0");
 	else if (all_invalid(outcome))
-		set_status(result, 500, STR("500: no backendRef is valid; see the findings of the "
-					    "route"));
+		set_error(result, rule, "no backendRef is valid; see the findings of the route");
 	else if (outcome->target_count == 1)
 		result->verdict = arena_strf(result->arena, "sent to backend " STR_FMT,
 					     STR_ARG(outcome->targets[0].backend));
@@ -579,8 +592,7 @@ static void set_outcome(const struct explain_world *world, struct explain_result
 		filter_find(rule->spec->filters, rule->spec->filter_count, FILTER_REDIRECT);
 	result->outcome.rule = rule->name;
 	if (rule->broken)
-		set_status(result, 500, STR("500: the rule cannot be honoured; see the findings of "
-					    "the route"));
+		set_error(result, rule, "the rule cannot be honoured; see the findings of the route");
 	else if (redirect)
 		set_redirect(result, redirect);
 	else

@@ -33,7 +33,7 @@ static void print_listener(const struct explain_result *result, struct sb *out)
 
 /* ---- candidates ---- */
 
-static struct str path_text(struct arena *arena, const struct http_match *match)
+static struct str path_text(struct arena *arena, const struct match *match)
 {
 	static const char *const types[] = {
 		[MATCH_EXACT] = "Exact", [MATCH_PREFIX] = "Prefix", [MATCH_REGEX] = "Regex"
@@ -41,7 +41,7 @@ static struct str path_text(struct arena *arena, const struct http_match *match)
 	return arena_strf(arena, "%s " STR_FMT, types[match->path_type], STR_ARG(match->path));
 }
 
-static struct str conditions_text(struct arena *arena, const struct http_match *match)
+static struct str conditions_text(struct arena *arena, const struct match *match)
 {
 	struct str text = match->method;
 	if (match->header_count)
@@ -69,7 +69,7 @@ static void add_candidate(const struct explain_result *result, struct table *tab
 {
 	const struct explain_candidate *candidate = &result->candidates[index];
 	const struct rule_view *rule = &candidate->route->rules[candidate->rule];
-	const struct http_match *match = &rule->spec->matches[candidate->match];
+	const struct match *match = &rule->spec->matches[candidate->match];
 	bool wins = candidate == result->winner;
 	table_row(table);
 	table_cell(table, wins ? STR("->") : STR(""));
@@ -164,8 +164,8 @@ static void print_target(const struct explain_target *target, uint64_t total, st
 	sb_addf(out, "backend   " STR_FMT "  weight %u (%.1f%%)", STR_ARG(target->backend),
 		target->weight, 100.0 * target->weight / (double)total);
 	if (target->ref->state == REF_INVALID)
-		sb_addf(out, ": " STR_FMT "/" STR_FMT " is not valid, its share is answered 500",
-			STR_ARG(spec->ns), STR_ARG(spec->name));
+		sb_addf(out, ": " STR_FMT "/" STR_FMT " is not valid, its share is answered %d",
+			STR_ARG(spec->ns), STR_ARG(spec->name), target->status);
 	else if (target->server_count == 0)
 		sb_adds(out, ": no ready server, answered 503");
 	else

@@ -77,25 +77,20 @@ static void check_validation(const struct listener_scope *scope, struct listener
 			    "validation."));
 }
 
-static bool is_http_route(const struct group_kind *kind)
-{
-	return kind_find(kind->group, kind->kind) == KIND_HTTPROUTE;
-}
-
+/* HTTPRoute and GRPCRoute go wherever HTTP does. */
 static void resolve_kinds(const struct listener_scope *scope, struct listener_view *listener,
 			  size_t index)
 {
 	const struct listener *spec = listener->spec;
-	struct str http_route = str_of(kind_table[KIND_HTTPROUTE].name);
 	if (!listener->takes_routes)
 		return;
-	if (spec->kind_count == 0)
-		listener->kinds[listener->kind_count++] = http_route;
+	listener->kinds = spec->kind_count == 0 ? kind_bit(KIND_HTTPROUTE) | kind_bit(KIND_GRPCROUTE) :
+						  0;
 	for (size_t i = 0; i < spec->kind_count; i++) {
-		const struct group_kind *kind = &spec->kinds[i];
-		if (is_http_route(kind)) {
-			listener->kinds[0] = http_route;
-			listener->kind_count = 1;
+		const struct group_kind *wanted = &spec->kinds[i];
+		enum kind kind = kind_find(wanted->group, wanted->kind);
+		if (kind_is_route(kind)) {
+			listener->kinds |= kind_bit(kind);
 			continue;
 		}
 		char field[FIELD_BYTES];
@@ -103,9 +98,9 @@ static void resolve_kinds(const struct listener_scope *scope, struct listener_vi
 		reject_ref(scope, listener, index, field, "InvalidRouteKinds",
 			   arena_strf(scope->arena,
 				      "Routes of kind " STR_FMT " (group \"" STR_FMT "\") cannot "
-				      "attach to %s listeners here. Use HTTPRoute.",
-				      STR_ARG(kind->kind), STR_ARG(kind->group),
-				      spec->protocol.n == 4 ? "HTTP" : "HTTPS"));
+				      "attach to " STR_FMT " listeners here. Use HTTPRoute or "
+				      "GRPCRoute.", STR_ARG(wanted->kind), STR_ARG(wanted->group),
+				      STR_ARG(spec->protocol)));
 	}
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* HTTPRoutes: rules that can be honoured, references to backends, conditions. */
+/* Routes: rules that can be honoured, references to backends, conditions. */
 #include "match/list.h"
 #include "resolve/attach.h"
 
@@ -22,8 +22,19 @@ struct rule_scope {
 static void add_error(const struct rule_scope *scope, const char *field, const char *reason,
 		      struct str text)
 {
-	findings_add(&scope->view->findings, SEVERITY_ERROR, KIND_HTTPROUTE,
-		     &scope->view->object->meta, field, reason, STR_FMT, STR_ARG(text));
+	const struct object *route = scope->view->object;
+	findings_add(&scope->view->findings, SEVERITY_ERROR, route->kind, &route->meta, field,
+		     reason, STR_FMT, STR_ARG(text));
+}
+
+static bool is_grpc(const struct rule_scope *scope)
+{
+	return scope->view->object->kind == KIND_GRPCROUTE;
+}
+
+static unsigned error_status(const struct rule_scope *scope)
+{
+	return is_grpc(scope) ? 503 : 500;
 }
 
 /* ---- what breaks a rule ---- */
@@ -71,13 +82,13 @@ static bool check_values(struct rule_scope *scope, const struct value_match *val
 
 static void check_matches(struct rule_scope *scope, struct rule_view *rule, size_t index)
 {
-	const struct http_rule *spec = rule->spec;
+	const struct rule *spec = rule->spec;
 	assert(spec->match_count <= MAX_MATCHES_PER_RULE);
 	for (size_t i = 0; i < spec->match_count; i++) {
-		const struct http_match *match = &spec->matches[i];
+		const struct match *match = &spec->matches[i];
 		bool good = match->path_type != MATCH_REGEX ||
-			    check_regex(scope, match->path,
-					"spec.rules[%zu].matches[%zu].path.value", index, i);
+			    check_regex(scope, match->path, "spec.rules[%zu].matches[%zu].%s", index,
+					i, is_grpc(scope) ? "method" : "path.value");
 		good &= check_values(scope, match->headers, match->header_count, index, i,
 				     "headers");
 		good &= check_values(scope, match->queries, match->query_count, index, i,
@@ -95,7 +106,7 @@ static size_t path_segments(struct str path)
 	return count;
 }
 
-static bool prefix_replaceable(const struct http_rule *spec)
+static bool prefix_replaceable(const struct rule *spec)
 {
 	for (size_t i = 0; i < spec->match_count; i++) {
 		if (spec->matches[i].path_type == MATCH_PREFIX &&
@@ -106,7 +117,7 @@ static bool prefix_replaceable(const struct http_rule *spec)
 }
 
 /* field_base: "spec.rules[0]" or "spec.rules[0].backendRefs[1]". */
-static bool check_filters(struct rule_scope *scope, const struct http_rule *spec,
+static bool check_filters(struct rule_scope *scope, const struct rule *spec,
 			  const struct filter *filters, size_t count, const char *field_base)
 {
 	bool good = true;
@@ -117,8 +128,9 @@ static bool check_filters(struct rule_scope *scope, const struct http_rule *spec
 			note_partial(scope, field,
 				     arena_strf(scope->view->arena, "Filters of type " STR_FMT
 						" are not supported yet, and requests must not pass "
-						"without them: they are answered 500. Remove the "
-						"filter.", STR_ARG(filters[i].type_name)));
+						"without them: they are answered %u. Remove the "
+						"filter.", STR_ARG(filters[i].type_name),
+						error_status(scope)));
 			good = false;
 		} else if (filters[i].path_modifier == PATH_REPLACE_PREFIX &&
 			   !prefix_replaceable(spec)) {
@@ -139,30 +151,36 @@ struct ref_problem {
 	struct str text;
 };
 
-/* What the data plane can speak. Names without a prefix are IANA's or anybody's, and say
- * nothing binding. */
-static bool can_speak(struct str app_protocol)
+/* What the data plane can speak to servers for the route. Names without a prefix are IANA's or
+ * anybody's, and say nothing binding. */
+static bool can_speak(const struct rule_scope *scope, struct str app_protocol)
 {
-	return str_is(app_protocol, "kubernetes.io/h2c") ||
-	       str_is(app_protocol, "kubernetes.io/ws") ||
+	return str_is(app_protocol, APP_PROTOCOL_H2C) ||
+	       (str_is(app_protocol, APP_PROTOCOL_WS) && !is_grpc(scope)) ||
 	       str_chr(app_protocol, '/', 0) == app_protocol.n;
 }
 
-static struct ref_problem check_protocol(struct arena *arena, struct str app_protocol)
+static struct ref_problem check_protocol(const struct rule_scope *scope, struct str app_protocol,
+					 struct backend_id *id)
 {
-	if (can_speak(app_protocol))
+	if (can_speak(scope, app_protocol)) {
+		id->grpc = is_grpc(scope) && !str_is(app_protocol, APP_PROTOCOL_H2C);
 		return (struct ref_problem){ 0 };
+	}
 	return (struct ref_problem){
 		"UnsupportedProtocol",
-		arena_strf(arena, "The appProtocol " STR_FMT " is not supported. Use "
-			   "kubernetes.io/h2c, kubernetes.io/ws, or none for HTTP/1.1.",
-			   STR_ARG(app_protocol)),
+		arena_strf(scope->view->arena, "The appProtocol " STR_FMT " is not supported%s",
+			   STR_ARG(app_protocol),
+			   is_grpc(scope) ? " for gRPC. Use " APP_PROTOCOL_H2C ", or none." :
+					    ". Use " APP_PROTOCOL_H2C ", " APP_PROTOCOL_WS
+					    ", or none for HTTP/1.1."),
 	};
 }
 
-static struct ref_problem check_service(struct arena *arena, const struct object *object,
-					const struct backend_ref *ref)
+static struct ref_problem check_service(const struct rule_scope *scope, const struct object *object,
+					const struct backend_ref *ref, struct backend_id *id)
 {
+	struct arena *arena = scope->view->arena;
 	const struct service *service = &object->service;
 	if (service->external_name)
 		return (struct ref_problem){
@@ -185,14 +203,15 @@ static struct ref_problem check_service(struct arena *arena, const struct object
 		return (struct ref_problem){
 			"UnsupportedProtocol",
 			arena_strf(arena, "Port %u of Service " STR_FMT "/" STR_FMT " is " STR_FMT
-				   ". HTTPRoutes need a TCP port.", ref->port, STR_ARG(ref->ns),
-				   STR_ARG(ref->name), STR_ARG(port->protocol)),
+				   ". %ss need a TCP port.", ref->port, STR_ARG(ref->ns),
+				   STR_ARG(ref->name), STR_ARG(port->protocol),
+				   kind_table[scope->view->object->kind].name),
 		};
-	return check_protocol(arena, port->app_protocol);
+	return check_protocol(scope, port->app_protocol, id);
 }
 
-static struct ref_problem check_backend(struct arena *arena, const struct object *object,
-					const struct backend_ref *ref)
+static struct ref_problem check_backend(const struct rule_scope *scope, const struct object *object,
+					const struct backend_ref *ref, struct backend_id *id)
 {
 	const struct backend *backend = &object->backend;
 	bool found = !ref->has_port;
@@ -201,34 +220,36 @@ static struct ref_problem check_backend(struct arena *arena, const struct object
 	if (!found)
 		return (struct ref_problem){
 			"BackendNotFound",
-			arena_strf(arena, "Backend " STR_FMT "/" STR_FMT " has no address with port "
-				   "%u. Correct the port, or leave it out to use all addresses.",
-				   STR_ARG(ref->ns), STR_ARG(ref->name), ref->port),
+			arena_strf(scope->view->arena, "Backend " STR_FMT "/" STR_FMT
+				   " has no address with port %u. Correct the port, or leave it out "
+				   "to use all addresses.", STR_ARG(ref->ns), STR_ARG(ref->name),
+				   ref->port),
 		};
-	return check_protocol(arena, backend->app_protocol);
+	return check_protocol(scope, backend->app_protocol, id);
 }
 
-static struct ref_problem check_target(const struct rule_scope *scope, enum kind kind,
-				       const struct backend_ref *ref)
+static struct ref_problem check_target(const struct rule_scope *scope,
+				       const struct backend_ref *ref, struct backend_id *id)
 {
 	struct arena *arena = scope->view->arena;
-	struct str route_ns = scope->view->object->meta.ns;
-	if (kind != KIND_SERVICE && kind != KIND_BACKEND)
+	const struct object *route = scope->view->object;
+	if (id->kind != KIND_SERVICE && id->kind != KIND_BACKEND)
 		return (struct ref_problem){
 			"InvalidKind",
 			arena_strf(arena, "Requests cannot be sent to kind " STR_FMT " (group \""
 				   STR_FMT "\"). Refer to a Service, or a Backend of group "
 				   GROUP_TIDEGATE ".", STR_ARG(ref->kind), STR_ARG(ref->group)),
 		};
-	if (!reference_allowed(scope->store, scope->view->object, kind, ref->ns, ref->name))
+	if (!reference_allowed(scope->store, route, id->kind, ref->ns, ref->name))
 		return (struct ref_problem){
 			"RefNotPermitted",
-			arena_strf(arena, "No ReferenceGrant in namespace " STR_FMT " lets "
-				   "HTTPRoutes of namespace " STR_FMT " use " STR_FMT " " STR_FMT
-				   ". Create one there.", STR_ARG(ref->ns), STR_ARG(route_ns),
+			arena_strf(arena, "No ReferenceGrant in namespace " STR_FMT " lets %ss of "
+				   "namespace " STR_FMT " use " STR_FMT " " STR_FMT
+				   ". Create one there.", STR_ARG(ref->ns),
+				   kind_table[route->kind].name, STR_ARG(route->meta.ns),
 				   STR_ARG(ref->kind), STR_ARG(ref->name)),
 		};
-	const struct object *object = store_get(scope->store, kind, ref->ns, ref->name);
+	const struct object *object = store_get(scope->store, id->kind, ref->ns, ref->name);
 	if (!object)
 		return (struct ref_problem){
 			"BackendNotFound",
@@ -236,8 +257,8 @@ static struct ref_problem check_target(const struct rule_scope *scope, enum kind
 				   ". Create it, or correct the reference.", STR_ARG(ref->kind),
 				   STR_ARG(ref->ns), STR_ARG(ref->name)),
 		};
-	return kind == KIND_SERVICE ? check_service(arena, object, ref) :
-				      check_backend(arena, object, ref);
+	return id->kind == KIND_SERVICE ? check_service(scope, object, ref, id) :
+					  check_backend(scope, object, ref, id);
 }
 
 static void add_need(struct route_view *view, enum kind kind, const struct backend_ref *ref)
@@ -255,14 +276,19 @@ static void add_need(struct route_view *view, enum kind kind, const struct backe
 	};
 }
 
-static void resolve_ref(struct rule_scope *scope, const struct http_rule *spec,
+static void resolve_ref(struct rule_scope *scope, const struct rule *spec,
 			struct ref_view *ref, const char *field)
 {
 	const struct backend_ref *target = ref->spec;
-	enum kind kind = kind_find(target->group, target->kind);
-	if (kind == KIND_SERVICE || kind == KIND_BACKEND)
-		add_need(scope->view, kind, target);
-	struct ref_problem problem = check_target(scope, kind, target);
+	struct backend_id id = {
+		.kind = kind_find(target->group, target->kind),
+		.ns = target->ns,
+		.name = target->name,
+		.port = target->has_port ? target->port : 0,
+	};
+	if (id.kind == KIND_SERVICE || id.kind == KIND_BACKEND)
+		add_need(scope->view, id.kind, target);
+	struct ref_problem problem = check_target(scope, target, &id);
 	if (problem.reason) {
 		add_error(scope, field, problem.reason, problem.text);
 		if (!scope->ref_reason) {
@@ -275,8 +301,7 @@ static void resolve_ref(struct rule_scope *scope, const struct http_rule *spec,
 	if (!check_filters(scope, spec, target->filters, target->filter_count, field))
 		ref->state = REF_INVALID;
 	if (ref->state == REF_OK)
-		ref->backend = backend_name(scope->view->arena, kind, target->ns, target->name,
-					    target->has_port ? target->port : 0);
+		ref->backend = backend_name(scope->view->arena, &id);
 }
 
 /* ---- rules ---- */
@@ -284,11 +309,11 @@ static void resolve_ref(struct rule_scope *scope, const struct http_rule *spec,
 static void resolve_rule(struct rule_scope *scope, struct rule_view *rule, size_t index)
 {
 	struct route_view *view = scope->view;
-	const struct http_rule *spec = rule->spec;
-	const struct meta *meta = &view->object->meta;
+	const struct rule *spec = rule->spec;
 	char field[FIELD_BYTES];
-	rule->name = arena_strf(view->arena, STR_FMT "/" STR_FMT "/%zu", STR_ARG(meta->ns),
-				STR_ARG(meta->name), index);
+	rule->name = arena_strf(view->arena, STR_FMT "/%zu",
+				STR_ARG(route_key(view->arena, view->object)), index);
+	rule->error_status = error_status(scope);
 	snprintf(field, sizeof(field), "spec.rules[%zu]", index);
 	check_matches(scope, rule, index);
 	bool honoured = check_filters(scope, spec, spec->filters, spec->filter_count, field);
@@ -306,7 +331,7 @@ static void resolve_rule(struct rule_scope *scope, struct rule_view *rule, size_
 static void resolve_rules(struct rule_scope *scope)
 {
 	struct route_view *view = scope->view;
-	const struct http_route *spec = &view->object->http_route;
+	const struct route *spec = &view->object->route;
 	size_t ref_count = 0;
 	for (size_t i = 0; i < spec->rule_count; i++)
 		ref_count += spec->rules[i].ref_count;
@@ -350,10 +375,10 @@ static void set_conditions(const struct rule_scope *scope, struct parent_view *p
 		return;
 	}
 	conditions_set(conditions, "PartiallyInvalid", true, "UnsupportedValue",
-		       arena_strf(arena, "Dropped Rule%s are answered 500. " STR_FMT,
+		       arena_strf(arena, "Dropped Rule%s are answered %u. " STR_FMT,
 				  scope->broken_count ? ", its requests" :
 							" in part: requests for the backendRef",
-				  STR_ARG(scope->partial)));
+				  error_status(scope), STR_ARG(scope->partial)));
 }
 
 struct route_view *route_resolve(const struct gateways_view *gateways, const struct store *store,

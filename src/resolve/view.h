@@ -5,7 +5,7 @@
  *         └─► route_resolve() ◄────────────────────────────┘──► struct route_view
  *
  * Views are plain data in their own arena. A gateways_view borrows from the Gateway objects;
- * a route_view borrows from its own HTTPRoute object and from the gateways_view it was made
+ * a route_view borrows from its own route's object and from the gateways_view it was made
  * with, and copies everything else. So a route's view must be remade when its route, any
  * Gateway-side object (Gateway, GatewayClass, GatewayParameters, Namespace, ReferenceGrant,
  * Secret, the Service of a Gateway), or one of the objects in its `needs` changes, and at no other
@@ -74,8 +74,7 @@ struct listener_view {
 	uint16_t bind_port;  /* 0: none, or none yet */
 	struct certificate_view *certificates; /* HTTPS; those that resolved */
 	size_t certificate_count;
-	struct str kinds[MAX_ROUTE_KINDS]; /* supportedKinds */
-	size_t kind_count;
+	uint32_t kinds; /* supportedKinds: the kind_bit() of each */
 	uint32_t attached_routes; /* counted by whoever keeps the routes (plan/hosts.c) */
 };
 
@@ -168,7 +167,7 @@ bool gateways_use_service(const struct gateways_view *view, struct str ns, struc
 bool reference_allowed(const struct store *store, const struct object *from, enum kind kind,
 		       struct str ns, struct str name);
 
-/* ---- HTTPRoutes ---- */
+/* ---- Routes ---- */
 
 /* One listener that a route is attached to, with the hostnames that intersect. */
 struct attachment {
@@ -187,7 +186,7 @@ struct parent_view {
 
 enum ref_state {
 	REF_OK = 0,
-	REF_INVALID, /* its share of requests gets 500; the reason is in the conditions */
+	REF_INVALID, /* its share of requests gets error_status; the reason is in the conditions */
 };
 
 struct ref_view {
@@ -198,13 +197,15 @@ struct ref_view {
 };
 
 struct rule_view {
-	const struct http_rule *spec;
-	struct str name; /* "default/store/0": namespace/route/index */
+	const struct rule *spec;
+	struct str name; /* "default/store/0": route_key() and index */
 	struct ref_view *refs; /* one per spec ref, same order */
 	size_t ref_count;
 	uint64_t bad_matches; /* bit per match: with a bad regular expression, it never matches */
-	bool broken; /* a filter that cannot be honoured, or a bad match: all its requests get
-		      * 500 */
+	bool broken; /* a filter that cannot be honoured, or a bad match */
+	/* What requests get of a rule that is broken or has no valid backendRef, and the shares of
+	 * its invalid ones: 500; 503 of a GRPCRoute, which is UNAVAILABLE for gRPC. */
+	unsigned error_status;
 };
 
 struct route_view {
@@ -249,17 +250,23 @@ struct name_addresses {
 /* Returns false when nothing is known of the name yet. */
 typedef bool (*lookup_fn)(void *user, struct str host, struct name_addresses *ret_addresses);
 
-/* The servers behind one (Service or Backend, port). NULL when the object or its port does
- * not exist. Only ready endpoints; when none is ready, terminating ones that still serve are
- * not used either: the backend is empty and HAProxy answers 503. */
-struct backend_view *backend_resolve(const struct store *store, enum kind kind, struct str ns,
-				     struct str name, uint16_t port, lookup_fn lookup, void *user);
-void backend_view_free(struct backend_view *view);
+/* What identifies a backend. */
+struct backend_id {
+	enum kind kind; /* KIND_SERVICE, KIND_BACKEND */
+	struct str ns, name;
+	uint16_t port; /* 0: a Backend's reference without one */
+	bool grpc; /* h2c is spoken because a GRPCRoute refers to it, not because it says so */
+};
 
-/* "namespace.name.port" for a Service, "namespace:name.port" for a Backend:
- * "default:legacy.8080" (port 0 when the ref has none). HAProxy allows no other signs. */
-struct str backend_name(struct arena *arena, enum kind kind, struct str ns, struct str name,
-			uint16_t port);
-/* The reverse of backend_name(). */
-bool backend_name_parse(struct str backend, enum kind *ret_kind, struct str *ret_ns,
-			struct str *ret_name, uint16_t *ret_port);
+/* "namespace.name.port" for a Service, "namespace:name.port" for a Backend, with "-grpc" behind
+ * it: "default:legacy.8080", "default.greeter.9000-grpc". HAProxy allows no other signs. */
+struct str backend_name(struct arena *arena, const struct backend_id *id);
+/* The reverse of backend_name(); slices are borrowed. */
+bool backend_name_parse(struct str backend, struct backend_id *ret_id);
+
+/* The servers behind a backend. NULL when the object or its port does not exist. Only ready
+ * endpoints; when none is ready, terminating ones that still serve are not used either: the
+ * backend is empty and HAProxy answers 503. */
+struct backend_view *backend_resolve(const struct store *store, const struct backend_id *id,
+				     lookup_fn lookup, void *user);
+void backend_view_free(struct backend_view *view);

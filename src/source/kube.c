@@ -36,6 +36,7 @@ static const struct kube_kind kinds[] = {
 	{ KIND_GATEWAYCLASS, "gatewayclasses", false, true, SEVERITY_ERROR },
 	{ KIND_GATEWAY, "gateways", false, true, SEVERITY_ERROR },
 	{ KIND_HTTPROUTE, "httproutes", false, true, SEVERITY_ERROR },
+	{ KIND_GRPCROUTE, "grpcroutes", false, true, SEVERITY_INFO },
 	{ KIND_REFERENCEGRANT, "referencegrants", false, false, SEVERITY_WARNING },
 	{ KIND_NAMESPACE, "namespaces", false, false, SEVERITY_ERROR },
 	{ KIND_SERVICE, "services", false, true, SEVERITY_ERROR },

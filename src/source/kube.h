@@ -2,8 +2,8 @@
 /* The Kubernetes source: objects of an API server, listed and watched.
  *
  * Watched as a whole (or in each of the named namespaces): GatewayClass, Gateway, HTTPRoute,
- * ReferenceGrant, Namespace, Service, EndpointSlice, Backend, GatewayParameters. Secrets and ConfigMaps are watched
- * one by one, and only those that kube_source_follow() names.
+ * GRPCRoute, ReferenceGrant, Namespace, Service, EndpointSlice, Backend, GatewayParameters. Secrets
+ * and ConfigMaps are watched one by one, and only those that kube_source_follow() names.
  *
  * While the API server is away everything stays as it was. A kind that the API server does not
  * have, or does not let us read, is a finding; the others go on, and it is picked up when that

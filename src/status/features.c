@@ -4,6 +4,8 @@
 #include <stddef.h>
 
 const struct feature supported_features[] = {
+	{ "GRPCRoute", false },
+	{ "GRPCRouteNamedRouteRule", false },
 	{ "Gateway", false },
 	{ "GatewayAddressEmpty", true },
 	{ "GatewayHTTPListenerIsolation", false },

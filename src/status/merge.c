@@ -23,7 +23,7 @@ static const char *const *own_fields(enum kind kind)
 {
 	return kind == KIND_GATEWAYCLASS ? class_fields :
 	       kind == KIND_GATEWAY	 ? gateway_fields :
-	       kind == KIND_HTTPROUTE	 ? route_fields :
+	       kind_is_route(kind)	 ? route_fields :
 					   our_kinds_fields;
 }
 
@@ -208,7 +208,7 @@ void status_merge(enum kind kind, struct json_object *wanted, struct json_object
 		merge_conditions(wanted, stored, now);
 	if (kind == KIND_GATEWAY)
 		merge_listeners(wanted, stored, now);
-	if (kind == KIND_HTTPROUTE)
+	if (kind_is_route(kind))
 		merge_entries("parents", wanted, stored, controller, now);
 	if (kind_is_ours(kind))
 		merge_entries("controllers", wanted, stored, controller, now);

@@ -172,10 +172,12 @@ static void write_listener(const struct listener_view *listener, int64_t generat
 	out_kv_str(out, "name", listener->spec->name);
 	out_kv_int(out, "attachedRoutes", listener->attached_routes);
 	out_kv_array(out, "supportedKinds");
-	for (size_t i = 0; i < listener->kind_count; i++) {
+	for (enum kind kind = FIRST_ROUTE_KIND; kind_is_route(kind); kind++) {
+		if (!(listener->kinds & kind_bit(kind)))
+			continue;
 		out_object(out);
 		out_kv_cstr(out, "group", GROUP_GATEWAY);
-		out_kv_str(out, "kind", listener->kinds[i]);
+		out_kv_cstr(out, "kind", kind_table[kind].name);
 		out_end(out);
 	}
 	out_end(out);

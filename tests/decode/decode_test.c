@@ -160,7 +160,7 @@ static void small_route_is_small(void **state)
 	(void)state;
 	struct decoding decoding = decode_text(SMALL_ROUTE);
 	const struct object *object = decoding.output.object;
-	const struct http_route *route = &object->http_route;
+	const struct route *route = &object->route;
 	assert_int_equal(decoding.findings.count, 0);
 	assert_true(arena_bytes(object->arena) <= 3 * 1024); /* ASan's red zones included */
 	assert_str(object->meta.ns, "shop");
@@ -188,7 +188,7 @@ static void route_defaults(void **state)
 			 "'name':'r'},'spec':{%s}}",
 			 specs[i]);
 		struct decoding decoding = decode_text(text);
-		const struct http_route *route = &decoding.output.object->http_route;
+		const struct route *route = &decoding.output.object->route;
 		assert_str(decoding.output.object->meta.ns, "default");
 		assert_int_equal(route->rule_count, 1);
 		assert_int_equal(route->rules[0].match_count, 1);
@@ -214,7 +214,7 @@ static void route_values(void **state)
 		":'0s'}},{'filters':[{'type':'RequestRedirect','requestRedirect':{'scheme':'https','path':"
 		"{'type':'ReplacePrefixMatch','replacePrefixMatch':'x'}}}],'retry':{}}]}}");
 	assert_int_equal(decoding.result, DECODE_OK);
-	const struct http_rule *rule = &decoding.output.object->http_route.rules[0];
+	const struct rule *rule = &decoding.output.object->route.rules[0];
 	assert_str(rule->name, "first");
 	assert_str(rule->matches[0].method, "POST");
 	assert_int_equal(rule->matches[0].header_count, 1);

@@ -418,7 +418,7 @@ static void add_redirect(struct answers *answers, const struct message *message,
 }
 
 static void add_request(struct answers *answers, struct arena *arena, const struct message *message,
-			const struct http_rule *rule, const struct explain_target *target)
+			const struct rule *rule, const struct explain_target *target)
 {
 	const struct request *request = &message->question.request;
 	const struct backend_ref *ref = target->ref->spec;
@@ -439,7 +439,7 @@ static void add_request(struct answers *answers, struct arena *arena, const stru
 }
 
 /* What tests/differential/origin.cfg answers, filtered. */
-static void add_response(struct answers *answers, struct arena *arena, const struct http_rule *rule,
+static void add_response(struct answers *answers, struct arena *arena, const struct rule *rule,
 			 const struct backend_ref *ref)
 {
 	struct fields fields = { .arena = arena };
@@ -452,7 +452,7 @@ static void add_response(struct answers *answers, struct arena *arena, const str
 }
 
 static void add_origin(struct answers *answers, const struct message *message,
-		       const struct http_rule *rule, const struct explain_target *target,
+		       const struct rule *rule, const struct explain_target *target,
 		       const char *protocol, uint16_t port)
 {
 	struct arena *arena = arena_new();
@@ -471,13 +471,13 @@ static void add_origin(struct answers *answers, const struct message *message,
 }
 
 static void add_servers(struct answers *answers, const struct world *world,
-			const struct message *message, const struct http_rule *rule,
+			const struct message *message, const struct rule *rule,
 			const struct explain_target *target)
 {
 	const struct backend_ref *ref = target->ref->spec;
-	struct backend_view *backend =
-		backend_resolve(world->store, kind_find(ref->group, ref->kind), ref->ns, ref->name,
-				ref->has_port ? ref->port : 0, NULL, NULL);
+	const struct backend_id id = { kind_find(ref->group, ref->kind), ref->ns, ref->name,
+				       ref->has_port ? ref->port : 0, false };
+	struct backend_view *backend = backend_resolve(world->store, &id, NULL, NULL);
 	for (size_t i = 0; i < backend->server_count; i++) {
 		if (backend->servers[i].weight)
 			add_origin(answers, message, rule, target, backend->h2c ? "h2" : "h1",

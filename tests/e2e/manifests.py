@@ -52,13 +52,14 @@ def parent(name="gw", **extra):
     return dict(name=name, **extra)
 
 
-def route(name, rules=None, hostnames=(), parents=None, ns="default", created=None, **extra):
+def route(name, rules=None, hostnames=(), parents=None, ns="default", created=None,
+          kind="HTTPRoute", **extra):
     spec = {"parentRefs": parents or [parent()]}
     if hostnames:
         spec["hostnames"] = list(hostnames)
     if rules is not None:
         spec["rules"] = rules
-    result = obj("HTTPRoute", name, spec, ns=ns, **extra)
+    result = obj(kind, name, spec, ns=ns, **extra)
     if created:
         result["metadata"]["creationTimestamp"] = created
     return result
@@ -116,6 +117,16 @@ def match(path=None, kind="PathPrefix", method=None, headers=(), queries=()):
         if items:
             result[field] = [{"name": item[0], "value": item[1],
                               "type": item[2] if len(item) > 2 else "Exact"} for item in items]
+    return result
+
+
+def grpc_match(service=None, method=None, kind=None, headers=()):
+    """headers: as those of match()."""
+    wanted = {key: value for key, value in (("type", kind), ("service", service),
+                                            ("method", method)) if value is not None}
+    result = match(headers=headers)
+    if wanted:
+        result["method"] = wanted
     return result
 
 

@@ -11,9 +11,11 @@ import json
 import socket
 import threading
 import time
+from concurrent import futures
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
+import grpc
 import h2.config
 import h2.connection
 import h2.events
@@ -167,3 +169,56 @@ class H2Origin:
 
     def close(self):
         self.listening.close()
+
+
+class GrpcOrigin(grpc.GenericRpcHandler):
+    """A gRPC server without protobuf: messages are bytes, and it has every method. Watch sends
+    three messages, Talk answers each as it comes, all others answer once. The metadata decides
+    about special answers: "fail" is a status code, "pause" milliseconds before each message."""
+
+    def __init__(self, name):
+        self.name = name
+        self.server = grpc.server(futures.ThreadPoolExecutor(32), handlers=[self],
+                                  options=[("grpc.so_reuseport", 0)])
+        self.port = self.server.add_insecure_port("127.0.0.1:0")
+        self.server.start()
+
+    def service(self, details):
+        metadata = details.invocation_metadata
+        options = dict(metadata)
+
+        def message(body):
+            time.sleep(int(options.get("pause", 0)) / 1000.0)
+            return json.dumps({"origin": self.name, "method": details.method,
+                               "headers": [list(pair) for pair in metadata
+                                           if isinstance(pair[1], str)],
+                               "body": body.decode("latin-1")}).encode()
+
+        def begin(context):
+            context.send_initial_metadata([("x-origin", self.name)])
+            context.set_trailing_metadata([("x-trailer", self.name)])
+            if "fail" in options:
+                context.abort(grpc.StatusCode[options["fail"]], "as it was asked to")
+
+        def once(request, context):
+            begin(context)
+            return message(request)
+
+        def watch(request, context):
+            begin(context)
+            for _ in range(3):
+                yield message(request)
+
+        def talk(requests, context):
+            begin(context)
+            for request in requests:
+                yield message(request)
+
+        if details.method.endswith("/Watch"):
+            return grpc.unary_stream_rpc_method_handler(watch)
+        if details.method.endswith("/Talk"):
+            return grpc.stream_stream_rpc_method_handler(talk)
+        return grpc.unary_unary_rpc_method_handler(once)
+
+    def close(self):
+        self.server.stop(None)

@@ -57,7 +57,7 @@ static bool has_path_prefix(struct str path, struct str prefix)
 static void check_key(enum match_type type, struct str pattern, struct str path)
 {
 	struct arena *arena = arena_new();
-	struct http_match match = { .path_type = type, .path = pattern };
+	struct match match = { .path_type = type, .path = pattern };
 	struct candidate candidate = { .match = &match };
 	candidate_file(arena, &candidate);
 	struct str looked_up = arena_strf(arena, STR_FMT "/?", STR_ARG(path));
@@ -82,7 +82,7 @@ static void check_regex_key(struct str pattern, struct str path)
 	list_print(&entry, 1, &sb);
 	struct list *list = list_compile(sb_str(&sb), NULL);
 	if (list && list_decide(list, &request).entry == 0) {
-		struct http_match match = { .path_type = MATCH_REGEX, .path = pattern };
+		struct match match = { .path_type = MATCH_REGEX, .path = pattern };
 		struct candidate candidate = { .match = &match };
 		candidate_file(arena, &candidate);
 		assert(str_starts(path, candidate.key));
@@ -165,17 +165,16 @@ static void check_split(struct str weights)
 
 /* ---- notations ---- */
 
-static void check_backend_name(struct str ns, struct str name, bool service)
+static void check_backend_name(struct str ns, struct str name, bool service, bool grpc)
 {
 	if (!is_label(ns) || !is_subdomain(name))
 		return;
 	struct arena *arena = arena_new();
-	enum kind kind = service ? KIND_SERVICE : KIND_BACKEND, got_kind;
-	struct str got_ns, got_name;
-	uint16_t port;
-	struct str text = backend_name(arena, kind, ns, name, 8080);
-	assert(backend_name_parse(text, &got_kind, &got_ns, &got_name, &port));
-	assert(got_kind == kind && str_eq(got_ns, ns) && str_eq(got_name, name) && port == 8080);
+	const struct backend_id id = { service ? KIND_SERVICE : KIND_BACKEND, ns, name, 8080, grpc };
+	struct backend_id got;
+	assert(backend_name_parse(backend_name(arena, &id), &got));
+	assert(got.kind == id.kind && str_eq(got.ns, ns) && str_eq(got.name, name) &&
+	       got.port == id.port && got.grpc == grpc);
 	arena_free(arena);
 }
 
@@ -196,9 +195,7 @@ static void check_notations(struct str s)
 {
 	struct arena *arena = arena_new();
 	struct str lower = arena_lower(arena, s), bytes;
-	enum kind kind;
-	struct str ns, name;
-	uint16_t port;
+	struct backend_id id;
 	int64_t number = 0;
 	assert(lower.n == s.n && str_eq_nocase(lower, s));
 	assert(!is_label(s) || is_label_value(s));
@@ -208,7 +205,7 @@ static void check_notations(struct str s)
 	(void)parse_time(s, &number);
 	if (parse_base64(arena, s, &bytes))
 		assert(bytes.n <= s.n / 4 * 3);
-	(void)backend_name_parse(s, &kind, &ns, &name, &port);
+	(void)backend_name_parse(s, &id);
 	(void)(is_group(s) + is_kind(s) + is_domain_path(s) + is_protocol(s) + is_label_key(s) +
 	       is_header_name(s) + is_data_key(s));
 	check_address(s);
@@ -225,7 +222,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		third = str_cut(&rest, '\n');
 		check_hostnames(first, second, third);
 		check_paths(first, second);
-		check_backend_name(first, second, third.n & 1);
+		check_backend_name(first, second, third.n & 1, third.n & 2);
 		check_notations(first);
 		if (rest.n == 0)
 			break;

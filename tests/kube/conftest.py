@@ -47,7 +47,8 @@ def server(origins):
 GROUPS = {
     "/api/v1": ("services", "secrets"),
     "/apis/discovery.k8s.io/v1": ("endpointslices",),
-    "/apis/gateway.networking.k8s.io/v1": ("gateways", "httproutes", "referencegrants"),
+    "/apis/gateway.networking.k8s.io/v1": ("gateways", "httproutes", "grpcroutes",
+                                           "referencegrants"),
     "/apis/tidegate.io/v1alpha1": ("backends", "gatewayparameters"),
 }
 
@@ -99,7 +100,7 @@ def gate(server, tmp_path, options):
     """A Tidegate for one test, not started yet."""
     with contextlib.closing(KubeGate(tmp_path, server, *options)) as gate:
         yield gate
-    server.kubectl("delete", "gateways,httproutes", "--all", "-n", "default")
+    server.kubectl("delete", "gateways,httproutes,grpcroutes", "--all", "-n", "default")
 
 
 @pytest.fixture

@@ -270,7 +270,7 @@ def test_options(tmp_path, server):
 def test_not_all_can_be_read(gate, server, ns, elsewhere):
     """What is free is known only when all Gateways are: nothing is recorded before."""
     read = {"apiGroups": ["*"], "verbs": ["get", "list", "watch"], "resources": [
-        "httproutes", "gatewayclasses", "referencegrants", "namespaces", "services", "secrets",
+        "httproutes", "grpcroutes", "gatewayclasses", "referencegrants", "namespaces", "services", "secrets",
         "endpointslices", "backends", "gatewayparameters"]}
     write = {"apiGroups": ["gateway.networking.k8s.io", "coordination.k8s.io", "events.k8s.io"],
              "resources": ["gateways/status", "gatewayclasses/status", "leases", "events"],

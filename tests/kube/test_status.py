@@ -427,7 +427,7 @@ READ = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch"
 LEASE = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"],
          "verbs": ["get", "create", "update"]}
 STATUS = {"apiGroups": ["gateway.networking.k8s.io"], "verbs": ["patch"],
-          "resources": ["gatewayclasses/status", "gateways/status", "httproutes/status"]}
+          "resources": ["gatewayclasses/status", "gateways/status", "httproutes/status", "grpcroutes/status"]}
 OUR_STATUS = {"apiGroups": ["tidegate.io"], "verbs": ["patch"],
               "resources": ["backends/status", "gatewayparameters/status"]}
 

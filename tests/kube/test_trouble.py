@@ -20,7 +20,7 @@ from tidegate import eventually, free_port
 
 READ = ["get", "list", "watch"]
 GATEWAY_API = {"apiGroups": ["gateway.networking.k8s.io"], "verbs": READ,
-               "resources": ["gatewayclasses", "gateways", "httproutes"]}
+               "resources": ["gatewayclasses", "gateways", "httproutes", "grpcroutes"]}
 GRANTS = {"apiGroups": ["gateway.networking.k8s.io"], "verbs": READ,
           "resources": ["referencegrants"]}
 CORE = {"apiGroups": [""], "resources": ["namespaces", "services"], "verbs": READ}

@@ -19,14 +19,14 @@ static struct backend_ref second[] = {
 	  .weight = 1 },
 	{ .ns = STR_INIT("other"), .name = STR_INIT("far"), .weight = 0 },
 };
-static struct http_rule rules[] = {
+static struct rule rules[] = {
 	{ .refs = first, .ref_count = 1 },
 	{ .name = STR_INIT("all"), .refs = second, .ref_count = 3 },
 };
 static const struct object route = {
 	.kind = KIND_HTTPROUTE,
 	.meta = { .ns = STR_INIT("web"), .name = STR_INIT("shop") },
-	.http_route = { .rules = rules, .rule_count = 2 },
+	.route = { .rules = rules, .rule_count = 2 },
 };
 
 static void ask(struct weights *weights, const char *rule, const char *words)

@@ -321,13 +321,13 @@ static bool lookup(void *user, struct str host, struct name_addresses *ret_addre
 static struct object *header_route(size_t i, bool own_paths, size_t count)
 {
 	struct object *object = bench_route(i, 1, 1);
-	struct http_rule *rule = object->http_route.rules;
+	struct rule *rule = object->route.rules;
 	struct arena *arena = object->arena;
-	object->http_route.hostnames[0] = STR("one.example.com");
+	object->route.hostnames[0] = STR("one.example.com");
 	rule->match_count = count;
 	rule->matches = arena_array(arena, count, sizeof(*rule->matches));
 	for (size_t k = 0; k < count; k++) {
-		struct http_match *match = &rule->matches[k];
+		struct match *match = &rule->matches[k];
 		match->path_type = MATCH_PREFIX;
 		match->path = own_paths ? arena_strf(arena, "/path-%zu-%zu", i, k) : STR("/");
 		match->header_count = 1;
@@ -394,7 +394,7 @@ static void names_of_backends(void **state)
 	assert_int_equal(count, 0); /* nobody refers to it */
 
 	struct object *route = bench_route(0, 1, 1);
-	route->http_route.rules[0].refs[0] = (struct backend_ref){
+	route->route.rules[0].refs[0] = (struct backend_ref){
 		.group = STR(GROUP_TIDEGATE), .kind = STR("Backend"), .ns = STR("default"),
 		.name = backend->meta.name, .weight = 1,
 	};

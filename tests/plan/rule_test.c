@@ -83,7 +83,7 @@ static void timeouts(void **state)
 	};
 	struct arena *arena = arena_new();
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		struct http_rule rule = { .request_timeout_ms = cases[i].request,
+		struct rule rule = { .request_timeout_ms = cases[i].request,
 					  .backend_timeout_ms = cases[i].backend };
 		assert_true(str_is(rule_timeout(arena, &rule), cases[i].text));
 	}
@@ -94,11 +94,11 @@ static void timeouts(void **state)
 
 struct sample {
 	struct object object;
-	struct http_match match;
+	struct match match;
 	struct filter filters[2];
 	struct backend_ref specs[3];
 	struct ref_view refs[3];
-	struct http_rule spec;
+	struct rule spec;
 	struct rule_view rule;
 	struct route_view view;
 };
@@ -114,7 +114,7 @@ static void sample_init(struct sample *sample, size_t refs)
 		sample->specs[i].weight = 1;
 		sample->refs[i] = (struct ref_view){ &sample->specs[i], REF_OK, str_of(names[i]) };
 	}
-	sample->spec = (struct http_rule){ .matches = &sample->match,
+	sample->spec = (struct rule){ .matches = &sample->match,
 					   .match_count = 1,
 					   .filters = sample->filters,
 					   .request_timeout_ms = TIMEOUT_UNSET,
@@ -122,7 +122,8 @@ static void sample_init(struct sample *sample, size_t refs)
 	sample->rule = (struct rule_view){ .spec = &sample->spec,
 					   .name = STR("n/r/0"),
 					   .refs = sample->refs,
-					   .ref_count = refs };
+					   .ref_count = refs,
+					   .error_status = 500 };
 	sample->view = (struct route_view){ .object = &sample->object,
 					    .rules = &sample->rule,
 					    .rule_count = 1 };
@@ -274,7 +275,7 @@ static void long_lists(void **state)
 	(void)state;
 	static char text[LONG_LIST][1024];
 	static struct value_match headers[LONG_LIST];
-	static struct http_match matches[LONG_LIST];
+	static struct match matches[LONG_LIST];
 	struct candidate candidates[LONG_LIST] = { { 0 } };
 	struct sample sample;
 	sample_init(&sample, 1);
@@ -284,7 +285,7 @@ static void long_lists(void **state)
 		memset(text[i], 'a', sizeof(text[i]));
 		headers[i] = (struct value_match){ MATCH_EXACT, STR("x"),
 						   { text[i], sizeof(text[i]) } };
-		matches[i] = (struct http_match){ .path_type = MATCH_PREFIX,
+		matches[i] = (struct match){ .path_type = MATCH_PREFIX,
 						  .path = STR("/"),
 						  .headers = &headers[i],
 						  .header_count = 1 };
@@ -320,7 +321,7 @@ static void long_match(void **state)
 	memset(text, 'a', sizeof(text));
 	struct value_match headers[2] = { { MATCH_EXACT, STR("x"), { text, sizeof(text) } },
 					  { MATCH_EXACT, STR("y"), { text, sizeof(text) } } };
-	struct http_match match = { .path_type = MATCH_PREFIX, .path = STR("/"),
+	struct match match = { .path_type = MATCH_PREFIX, .path = STR("/"),
 				    .headers = headers, .header_count = 2 };
 	struct sample sample;
 	sample_init(&sample, 1);
@@ -353,14 +354,14 @@ static void flat_keys(void **state)
 		{ MATCH_PREFIX, "/foo/same", "foo" }, { MATCH_PREFIX, "/foo/back", "root" },
 		{ MATCH_EXACT, "/foo", "exact" },    { MATCH_EXACT, "/foo/x", "foo" },
 	};
-	struct http_match matches[6];
+	struct match matches[6];
 	struct candidate candidates[6];
 	struct sample sample;
 	sample_init(&sample, 1);
 	struct emit emit;
 	emit_begin(&emit, set);
 	for (uint32_t i = 0; i < 6; i++) {
-		matches[i] = (struct http_match){ .path_type = cases[i].type,
+		matches[i] = (struct match){ .path_type = cases[i].type,
 						  .path = str_of(cases[i].path) };
 		candidates[i] = (struct candidate){ .route = &sample.view,
 						    .rule = &sample.rule,

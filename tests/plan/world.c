@@ -230,7 +230,7 @@ static void make_values(struct object *object, struct dice *dice, struct value_m
 	}
 }
 
-static void make_match(struct object *object, struct http_match *match, struct dice *dice)
+static void make_match(struct object *object, struct match *match, struct dice *dice)
 {
 	static const char *const methods[] = { "GET", "POST", "DELETE" };
 	match->path_type = (enum match_type)dice_roll(dice, 3);
@@ -255,7 +255,7 @@ static void make_header_mod(struct object *object, struct header_mod *mod, struc
 	mod->remove_count = dice_roll(dice, 2);
 }
 
-static void make_filters(struct object *object, const struct http_rule *rule, struct dice *dice,
+static void make_filters(struct object *object, const struct rule *rule, struct dice *dice,
 			 bool of_rule, struct filter **ret_filters, size_t *ret_count)
 {
 	*ret_count = dice_roll(dice, 4) == 0;
@@ -281,7 +281,7 @@ static void make_filters(struct object *object, const struct http_rule *rule, st
 	}
 }
 
-static void make_ref(struct object *object, const struct http_rule *rule, struct backend_ref *ref,
+static void make_ref(struct object *object, const struct rule *rule, struct backend_ref *ref,
 		     struct dice *dice)
 {
 	size_t i = dice_roll(dice, WORLD_SERVICES + WORLD_BACKENDS);
@@ -299,10 +299,10 @@ static void make_ref(struct object *object, const struct http_rule *rule, struct
 	make_filters(object, rule, dice, false, &ref->filters, &ref->filter_count);
 }
 
-static void make_rule(struct object *object, struct http_rule *rule, struct dice *dice)
+static void make_rule(struct object *object, struct rule *rule, struct dice *dice)
 {
 	rule->match_count = 1 + dice_roll(dice, 2);
-	rule->matches = NEW_ARRAY(object, rule->match_count, struct http_match);
+	rule->matches = NEW_ARRAY(object, rule->match_count, struct match);
 	for (size_t i = 0; i < rule->match_count; i++)
 		make_match(object, &rule->matches[i], dice);
 	make_filters(object, rule, dice, true, &rule->filters, &rule->filter_count);
@@ -319,7 +319,7 @@ static void make_rule(struct object *object, struct http_rule *rule, struct dice
 static struct object *make_route(size_t i, struct dice *dice)
 {
 	struct object *object = numbered(KIND_HTTPROUTE, str_of(namespaces[i % 2]), "route", i);
-	struct http_route *route = &object->http_route;
+	struct route *route = &object->route;
 	object->meta.created_s = (int64_t)dice_roll(dice, 3);
 	route->parent_count = 1 + dice_roll(dice, 2);
 	route->parents = NEW_ARRAY(object, route->parent_count, struct parent_ref);
@@ -337,7 +337,7 @@ static struct object *make_route(size_t i, struct dice *dice)
 	for (size_t j = 0; j < route->hostname_count; j++)
 		route->hostnames[j] = PICK(dice, hosts);
 	route->rule_count = 1 + dice_roll(dice, 3);
-	route->rules = NEW_ARRAY(object, route->rule_count, struct http_rule);
+	route->rules = NEW_ARRAY(object, route->rule_count, struct rule);
 	for (size_t j = 0; j < route->rule_count; j++)
 		make_rule(object, &route->rules[j], dice);
 	return object;
@@ -432,7 +432,7 @@ struct object *bench_slice(size_t i, unsigned version)
 struct object *bench_route(size_t i, unsigned version, size_t services)
 {
 	struct object *object = numbered(KIND_HTTPROUTE, STR("default"), "route-", i);
-	struct http_route *route = &object->http_route;
+	struct route *route = &object->route;
 	route->parent_count = route->hostname_count = route->rule_count = 1;
 	route->parents = NEW_ARRAY(object, 1, struct parent_ref);
 	route->parents[0] = (struct parent_ref){ .group = STR(GROUP_GATEWAY),
@@ -441,12 +441,12 @@ struct object *bench_route(size_t i, unsigned version, size_t services)
 						 .name = STR("web") };
 	route->hostnames = NEW_ARRAY(object, 1, struct str);
 	route->hostnames[0] = arena_strf(object->arena, "host-%zu.example.com", i);
-	route->rules = NEW_ARRAY(object, 1, struct http_rule);
-	struct http_rule *rule = route->rules;
+	route->rules = NEW_ARRAY(object, 1, struct rule);
+	struct rule *rule = route->rules;
 	rule->match_count = rule->ref_count = 1;
 	rule->request_timeout_ms = rule->backend_timeout_ms = TIMEOUT_UNSET;
-	rule->matches = NEW_ARRAY(object, 1, struct http_match);
-	rule->matches[0] = (struct http_match){ .path_type = MATCH_PREFIX,
+	rule->matches = NEW_ARRAY(object, 1, struct match);
+	rule->matches[0] = (struct match){ .path_type = MATCH_PREFIX,
 						.path = arena_strf(object->arena, "/v%u", version) };
 	rule->refs = NEW_ARRAY(object, 1, struct backend_ref);
 	rule->refs[0] = (struct backend_ref){

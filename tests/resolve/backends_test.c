@@ -10,7 +10,8 @@
 static struct backend_view *resolve(struct world *world, enum kind kind, const char *name,
 				    uint16_t port)
 {
-	return backend_resolve(world->store, kind, STR("default"), str_of(name), port, NULL, NULL);
+	const struct backend_id id = { kind, STR("default"), str_of(name), port, false };
+	return backend_resolve(world->store, &id, NULL, NULL);
 }
 
 static void put_slice(struct world *world, const char *name, const char *type,
@@ -128,6 +129,9 @@ static void put_backend(struct world *world, const char *addresses)
 	world_put(world, text);
 }
 
+static const struct backend_id any_port = { KIND_BACKEND, STR_INIT("default"), STR_INIT("host"), 0,
+					false };
+
 static bool lookup_two(void *user, struct str host, struct name_addresses *ret_addresses)
 {
 	static const struct str addresses[] = { STR_INIT("10.2.0.1"), STR_INIT("10.2.0.2") };
@@ -163,8 +167,7 @@ static void backend_dns_names(void **state)
 	put_backend(world, "{'host':'known.example.com','port':80,'weight':1},"
 			   "{'host':'10.1.0.1','port':80,'weight':1},"
 			   "{'host':'unknown.example.com','port':80}");
-	struct backend_view *view = backend_resolve(world->store, KIND_BACKEND, STR("default"),
-						    STR("host"), 0, lookup_two, &asked);
+	struct backend_view *view = backend_resolve(world->store, &any_port, lookup_two, &asked);
 	assert_int_equal(asked, 2);
 	assert_int_equal(view->server_count, 3);
 	/* The two addresses of a name share its weight. */
@@ -185,8 +188,7 @@ static void duplicate_addresses(void **state)
 	put_backend(world, "{'host':'known.example.com','port':80,'weight':256},"
 			   "{'host':'10.2.0.1','port':80,'weight':256},"
 			   "{'host':'10.1.0.1','port':80,'weight':1}");
-	struct backend_view *view = backend_resolve(world->store, KIND_BACKEND, STR("default"),
-						    STR("host"), 0, lookup_two, &asked);
+	struct backend_view *view = backend_resolve(world->store, &any_port, lookup_two, &asked);
 	assert_int_equal(view->server_count, 3);
 	assert_server(view, 0, "10.1.0.1-80", "10.1.0.1", 80, 1); /* never rounded to 0 */
 	assert_server(view, 1, "10.2.0.1-80", "10.2.0.1", 80, 256);
@@ -197,24 +199,34 @@ static void duplicate_addresses(void **state)
 static void names(void **state)
 {
 	static const char *const bad[] = { "", ".", "a", "a.b", "a..80", "a:.80", ".b.80",
-					   "a.b.x", "a.b.65536", "a.b." };
+					   "a.b.x", "a.b.65536", "a.b.", "a.b.-grpc", "a.b.1-h2c" };
 	struct world *world = *state;
 	struct arena *arena = arena_new();
-	enum kind kind;
-	struct str ns, name;
-	uint16_t port;
+	static const struct {
+		struct backend_id id;
+		const char *name;
+	} good[] = {
+		{ { KIND_SERVICE, STR_INIT("default"), STR_INIT("web"), 8080, false },
+		  "default.web.8080" },
+		{ { KIND_SERVICE, STR_INIT("default"), STR_INIT("web"), 8080, true },
+		  "default.web.8080-grpc" },
+		{ { KIND_BACKEND, STR_INIT("default"), STR_INIT("a.b"), 0, false },
+		  "default:a.b.0" },
+		{ { KIND_BACKEND, STR_INIT("default"), STR_INIT("a.1-grpc"), 0, true },
+		  "default:a.1-grpc.0-grpc" },
+	};
+	struct backend_id id;
 	(void)world;
-	struct str text = backend_name(arena, KIND_SERVICE, STR("default"), STR("web"), 8080);
-	assert_string_equal(text.p, "default.web.8080");
-	assert_true(backend_name_parse(text, &kind, &ns, &name, &port));
-	assert_true(kind == KIND_SERVICE && str_is(ns, "default") && str_is(name, "web"));
-	assert_int_equal(port, 8080);
-	text = backend_name(arena, KIND_BACKEND, STR("default"), STR("a.b"), 0);
-	assert_true(backend_name_parse(text, &kind, &ns, &name, &port));
-	assert_true(kind == KIND_BACKEND && str_is(ns, "default") && str_is(name, "a.b"));
-	assert_int_equal(port, 0);
+	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
+		struct str text = backend_name(arena, &good[i].id);
+		assert_string_equal(text.p, good[i].name);
+		assert_true(backend_name_parse(text, &id));
+		assert_true(id.kind == good[i].id.kind && str_eq(id.ns, good[i].id.ns) &&
+			    str_eq(id.name, good[i].id.name) && id.port == good[i].id.port &&
+			    id.grpc == good[i].id.grpc);
+	}
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-		if (backend_name_parse(str_of(bad[i]), &kind, &ns, &name, &port))
+		if (backend_name_parse(str_of(bad[i]), &id))
 			fail_msg("'%s' is no backend", bad[i]);
 	}
 	arena_free(arena);

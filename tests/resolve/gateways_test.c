@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#define HTTP_KINDS (kind_bit(KIND_HTTPROUTE) | kind_bit(KIND_GRPCROUTE))
+
 #define HTTP(name, port, more) \
 	"{'name':'" name "','protocol':'HTTP','port':" port more "}"
 #define HTTPS(name, port, more, refs) \
@@ -64,7 +66,7 @@ static void valid_gateway(void **state)
 		assert_condition(&listener->conditions, "Programmed", true, "Programmed");
 		assert_condition(&listener->conditions, "ResolvedRefs", true, "ResolvedRefs");
 		assert_condition(&listener->conditions, "Conflicted", false, "NoConflicts");
-		assert_true(listener->serves && listener->kind_count == 1);
+		assert_true(listener->serves && listener->kinds == HTTP_KINDS);
 	}
 	assert_true(str_is(view->listeners[2].frontend, "default.gw.8443"));
 	assert_string_equal(view->listeners[2].certificates[0].name.p, "default.cert");
@@ -84,7 +86,7 @@ static void unsupported_protocols(void **state)
 	struct listener_view *tcp = world_listener(world, "default", "some", 1);
 	assert_condition(&tcp->conditions, "Accepted", false, "UnsupportedProtocol");
 	assert_condition(&tcp->conditions, "Programmed", false, "Invalid");
-	assert_int_equal(tcp->kind_count, 0);
+	assert_int_equal(tcp->kinds, 0);
 	assert_false(tcp->takes_routes || tcp->serves);
 	assert_finding(&world->gateways->findings, "spec.listeners[1].protocol",
 		       "UnsupportedProtocol");
@@ -314,7 +316,7 @@ static void certificates(void **state)
 		assert_condition(&view->conditions, "ResolvedRefs", false, cases[i].reason);
 		assert_condition(&view->conditions, "Accepted", true, "Accepted");
 		assert_condition(&view->conditions, "Programmed", false, "Invalid");
-		assert_true(view->takes_routes && view->kind_count == 1 && !view->serves);
+		assert_true(view->takes_routes && view->kinds == HTTP_KINDS && !view->serves);
 		assert_finding(&world->gateways->findings, cases[i].field, cases[i].reason);
 	}
 }
@@ -376,18 +378,18 @@ static void route_kinds(void **state)
 {
 	struct world *world = *state;
 	world_gateway(world, "'name':'gw'",
-		      HTTP("none", "80", ",'allowedRoutes':{'kinds':[{'kind':'GRPCRoute'}]}") ","
-		      HTTP("some", "81", ",'allowedRoutes':{'kinds':[{'kind':'GRPCRoute'},"
-					 "{'kind':'HTTPRoute'}]}") ","
+		      HTTP("none", "80", ",'allowedRoutes':{'kinds':[{'kind':'TLSRoute'}]}") ","
+		      HTTP("some", "81", ",'allowedRoutes':{'kinds':[{'kind':'TLSRoute'},"
+					 "{'kind':'GRPCRoute'}]}") ","
 		      HTTP("group", "82", ",'allowedRoutes':{'kinds':[{'group':'example.com',"
 					  "'kind':'HTTPRoute'}]}"), "");
 	world_resolve(world);
-	static const size_t kinds[] = { 0, 1, 0 };
+	const uint32_t kinds[] = { 0, kind_bit(KIND_GRPCROUTE), 0 };
 	for (size_t i = 0; i < 3; i++) {
 		struct listener_view *listener = world_listener(world, "default", "gw", i);
 		assert_condition(&listener->conditions, "ResolvedRefs", false, "InvalidRouteKinds");
 		assert_condition(&listener->conditions, "Accepted", true, "Accepted");
-		assert_int_equal(listener->kind_count, kinds[i]);
+		assert_int_equal(listener->kinds, kinds[i]);
 	}
 	assert_finding(&world->gateways->findings, "spec.listeners[1].allowedRoutes.kinds[0]",
 		       "InvalidRouteKinds");

@@ -74,10 +74,10 @@ static void listener_named_twice(void **state)
 	world_route(world, "'name':'r'", PARENT("") RULES(TO(WEB)));
 	world_resolve(world);
 	struct object route = *world->routes[0]->object;
-	parents[0] = parents[1] = route.http_route.parents[0];
+	parents[0] = parents[1] = route.route.parents[0];
 	parents[1].section = STR("a");
-	route.http_route.parents = parents;
-	route.http_route.parent_count = 2;
+	route.route.parents = parents;
+	route.route.parent_count = 2;
 	struct route_view *view = route_resolve(world->gateways, world->store, &route);
 	assert_int_equal(view->parents[0].attachment_count, 1);
 	assert_int_equal(view->parents[1].attachment_count, 1);

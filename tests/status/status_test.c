@@ -44,7 +44,7 @@ static void class_status(void **state)
 			      "\"reason\":\"Accepted\",\"message\":\"Gateways of this class are "
 			      "served by Tidegate.\",\"observedGeneration\":0},{"
 			      "\"type\":\"SupportedVersion\",\"status\":\"True\"");
-	assert_mentions(text, "\"supportedFeatures\":[{\"name\":\"Gateway\"},");
+	assert_mentions(text, "\"supportedFeatures\":[{\"name\":\"GRPCRoute\"},");
 	assert_null(strstr(text.p, "GatewayStaticAddresses"));
 	sb_reset(&sb);
 	out_init(&out, &sb, OUT_JSON);
@@ -92,7 +92,8 @@ static void gateway_status(void **state)
 	assert_mentions(text, "\"reason\":\"Programmed\",\"message\":\"The Gateway is served.\","
 			      "\"observedGeneration\":7}");
 	assert_mentions(text, "{\"name\":\"http\",\"attachedRoutes\":1,\"supportedKinds\":[{"
-			      "\"group\":\"gateway.networking.k8s.io\",\"kind\":\"HTTPRoute\"}],"
+			      "\"group\":\"gateway.networking.k8s.io\",\"kind\":\"HTTPRoute\"},{"
+			      "\"group\":\"gateway.networking.k8s.io\",\"kind\":\"GRPCRoute\"}],"
 			      "\"conditions\":[");
 	assert_mentions(text, "{\"name\":\"tcp\",\"attachedRoutes\":0,\"supportedKinds\":[],"
 			      "\"conditions\":[{\"type\":\"Accepted\",\"status\":\"False\","
