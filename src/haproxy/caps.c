@@ -49,6 +49,7 @@ bool caps_parse(struct str version, struct haproxy_caps *ret_caps, struct error 
 				 "HAProxy %u.%u.%u is too old: install HAProxy 2.6 or newer",
 				 caps.major, caps.minor, caps.patch);
 	caps.sync_reload = release >= 2007;
+	caps.client_timeout = release >= 2009;
 	caps.server_quirks = release < 3000;
 	caps.unsafe_del_server = release < 3000;
 	caps.wait_removable = release >= 3000;

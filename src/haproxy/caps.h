@@ -13,6 +13,7 @@ struct haproxy_caps {
 	bool headers_bin;       /* 3.4: set-headers-bin fed from a map */
 	bool wait_removable;    /* 3.0: `wait ... srv-removable` */
 	bool hot_memory;        /* 3.0: tune.memory.hot-size */
+	bool client_timeout;    /* 2.9: set-timeout client */
 	bool spop_mode;         /* 3.1: `mode spop` for backends of agents */
 	bool sync_reload;       /* 2.7: the master's `reload` answers when it is done */
 	bool checks_host;       /* 3.2: a Host with "/" or "," in it is a bad request */

@@ -289,6 +289,8 @@ static void frontend_block(void *user, const struct template_fill *fill, struct 
 		numbered(r, fill, str_of(template_round_cfg), 2, MAX_LIST_SEGMENTS);
 	else if (str_is(name, "SWITCH"))
 		switch_lines(r, fill, text);
+	else if (str_is(name, "STREAM_TIMEOUT"))
+		when(fill, text, r->state->caps.client_timeout);
 	else if (str_is(name, "HOST_CHECK"))
 		when(fill, text, !r->state->caps.checks_host);
 	else if (str_is(name, "SPARE"))

@@ -121,6 +121,51 @@ static void metadata(void **state)
 	decoding_free(&decoding);
 }
 
+/* A GRPCRoute is what an HTTPRoute for the same requests would be. */
+static void grpc_paths(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *method;
+		enum match_type type;
+		const char *path;
+		bool any_service;
+	} rows[] = {
+		{ "{}", MATCH_PREFIX, "/", false },
+		{ "{'method':{'service':'a.B','method':'Get'}}", MATCH_EXACT, "/a.B/Get", false },
+		{ "{'method':{'service':'a.B'}}", MATCH_PREFIX, "/a.B", false },
+		{ "{'method':{'method':'Get'}}", MATCH_REGEX, "/[^/]+/Get", true },
+		{ "{'method':{'type':'RegularExpression','service':'a|b','method':'G.*'}}",
+		  MATCH_REGEX, "/(?:a|b)/(?:G.*)", false },
+		{ "{'method':{'type':'RegularExpression','service':'a|b'}}", MATCH_REGEX,
+		  "/(?:a|b)/[^/]+", false },
+		{ "{'method':{'type':'RegularExpression','method':'G.*'}}", MATCH_REGEX,
+		  "/[^/]+/(?:G.*)", true },
+		{ "{'method':{'type':'RegularExpression','method':''}}", MATCH_PREFIX, "/", false },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char text[400];
+		snprintf(text, sizeof(text),
+			 "{'apiVersion':'gateway.networking.k8s.io/v1','kind':'GRPCRoute','metadata':"
+			 "{'name':'r'},'spec':{'rules':[{'matches':[%s]}]}}", rows[i].method);
+		struct decoding decoding = decode_text(text);
+		assert_int_equal(decoding.result, DECODE_OK);
+		const struct rule *rule = &decoding.output.object->route.rules[0];
+		assert_int_equal(rule->matches[0].path_type, rows[i].type);
+		assert_str(rule->matches[0].path, rows[i].path);
+		assert_int_equal(rule->matches[0].any_service, rows[i].any_service);
+		assert_int_equal(rule->request_timeout_ms, TIMEOUT_UNSET);
+		decoding_free(&decoding);
+	}
+	/* No rules take no requests. */
+	struct decoding decoding = decode_text(
+		"{'apiVersion':'gateway.networking.k8s.io/v1','kind':'GRPCRoute','metadata':{'name':'r'},"
+		"'spec':{}}");
+	assert_int_equal(decoding.result, DECODE_OK);
+	assert_int_equal(decoding.output.object->route.rule_count, 0);
+	decoding_free(&decoding);
+}
+
 /* More is kept of a Service that Gateways are reached by, and of no other. */
 static void gateway_service_values(void **state)
 {
@@ -350,6 +395,7 @@ int main(void)
 		cmocka_unit_test(gateway_values),
 		cmocka_unit_test(endpoint_values),
 		cmocka_unit_test(gateway_service_values),
+		cmocka_unit_test(grpc_paths),
 		cmocka_unit_test(backend_and_map_values),
 		cmocka_unit_test(findings_are_bounded_and_clean),
 	};

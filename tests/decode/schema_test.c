@@ -58,6 +58,55 @@ static void check_row(const char *before, const struct row *row, const char *beh
 #define RULE ROUTE "'rules':[{"
 #define REF "{'name':'s','port':80}"
 
+#define GRPC GATEWAY_API "'GRPCRoute','metadata':{'name':'r'},'spec':{'rules':[{"
+
+/* What a GRPCRoute has that an HTTPRoute has not, and the other way round. */
+static void grpc_rules(void **state)
+{
+	(void)state;
+	static const struct row matches[] = {
+		{ "", NULL, NULL },
+		{ "'method':{}", "spec.rules[0].matches[0].method", REQUIRED },
+		{ "'method':{'service':'a.B','method':'C'}", NULL, NULL },
+		{ "'method':{'type':'Exact','service':'.a'}", NULL, NULL },
+		{ "'method':{'method':'_1'}", NULL, NULL },
+		{ "'method':{'type':'RegularExpression','service':''}", NULL, NULL },
+		{ "'method':{'type':'RegularExpression','method':'a/b('}", NULL, NULL },
+		{ "'method':{'service':''}", "spec.rules[0].matches[0].method.service", INVALID },
+		{ "'method':{'service':'a..b'}", "spec.rules[0].matches[0].method.service", INVALID },
+		{ "'method':{'service':'a.'}", "spec.rules[0].matches[0].method.service", INVALID },
+		{ "'method':{'service':'a/b'}", "spec.rules[0].matches[0].method.service", INVALID },
+		{ "'method':{'service':'a.1b'}", "spec.rules[0].matches[0].method.service", INVALID },
+		{ "'method':{'service':'.'}", "spec.rules[0].matches[0].method.service", INVALID },
+		{ "'method':{'service':1}", "spec.rules[0].matches[0].method.service", TYPE },
+		{ "'method':{'method':'1'}", "spec.rules[0].matches[0].method.method", INVALID },
+		{ "'method':{'method':'a.b'}", "spec.rules[0].matches[0].method.method", INVALID },
+		{ "'method':{'method':'a','type':'PathPrefix'}",
+		  "spec.rules[0].matches[0].method.type", ENUM },
+		{ "'method':{'method':'a','path':'/'}", "spec.rules[0].matches[0].method.path",
+		  UNKNOWN },
+		{ "'method':'GET'", "spec.rules[0].matches[0].method", TYPE },
+		{ "'path':{'value':'/'}", "spec.rules[0].matches[0].path", UNKNOWN },
+		{ "'queryParams':[]", "spec.rules[0].matches[0].queryParams", UNKNOWN },
+		{ "'headers':[{'name':'a','value':'b'}]", NULL, NULL },
+	};
+	static const struct row rules[] = {
+		{ "", NULL, NULL },
+		{ "'name':'one','matches':[],'filters':[],'backendRefs':[]", NULL, NULL },
+		{ "'timeouts':{}", "spec.rules[0].timeouts", UNKNOWN },
+		{ "'sessionPersistence':{}", "spec.rules[0].sessionPersistence", UNSUPPORTED },
+		{ "'filters':[{'type':'URLRewrite'}]", "spec.rules[0].filters[0].type",
+		  ENUM },
+		{ "'filters':[{'type':'ExtensionRef','extensionRef':{'group':'a','kind':'B','name':"
+		  "'c'}}]", "spec.rules[0].filters[0]", UNSUPPORTED },
+		{ "'filters':[{'type':'RequestHeaderModifier'}]",
+		  "spec.rules[0].filters[0].requestHeaderModifier", REQUIRED },
+		{ "'backendRefs':[{'name':'a'}]", "spec.rules[0].backendRefs[0].port", REQUIRED },
+	};
+	CHECK_ROWS(GRPC "'matches':[{", matches, "}]}]}}");
+	CHECK_ROWS(GRPC, rules, "}]}}");
+}
+
 static void route_spec(void **state)
 {
 	(void)state;
@@ -759,6 +808,8 @@ static void gateway_parameters(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(grpc_rules),
+		cmocka_unit_test(grpc_rules),
 		cmocka_unit_test(route_spec),       cmocka_unit_test(route_matches),
 		cmocka_unit_test(route_filters),    cmocka_unit_test(unserved_filters),
 		cmocka_unit_test(route_rules),

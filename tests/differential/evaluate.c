@@ -17,6 +17,7 @@
  *
  * Only the resolved objects and explain() are used, never the plan. What becomes of headers is
  * done here, from the filters themselves. */
+#include <assert.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -70,12 +71,16 @@ static void world_resolve(struct world *world)
 {
 	const struct resolve_options options = { .now_s = time(NULL),
 						 .controller_name = STR(CONTROLLER_NAME) };
-	size_t count;
-	const struct object *const *objects = store_list(world->store, KIND_HTTPROUTE, &count);
+	size_t count = 0, capacity = 0, of_kind;
 	world->gateways = gateways_resolve(world->store, &options);
-	world->routes = xcalloc(count + 1, sizeof(*world->routes));
-	for (size_t i = 0; i < count; i++)
-		world->routes[i] = route_resolve(world->gateways, world->store, objects[i]);
+	for (enum kind kind = FIRST_ROUTE_KIND; kind_is_route(kind); kind++) {
+		const struct object *const *objects = store_list(world->store, kind, &of_kind);
+		for (size_t i = 0; i < of_kind; i++) {
+			world->routes = grow(world->routes, count, &capacity, sizeof(*world->routes));
+			world->routes[count++] =
+				route_resolve(world->gateways, world->store, objects[i]);
+		}
+	}
 	world->explained = (struct explain_world){
 		.gateways = world->gateways,
 		.routes = (const struct route_view *const *)world->routes,
@@ -474,9 +479,10 @@ static void add_servers(struct answers *answers, const struct world *world,
 			const struct message *message, const struct rule *rule,
 			const struct explain_target *target)
 {
-	const struct backend_ref *ref = target->ref->spec;
-	const struct backend_id id = { kind_find(ref->group, ref->kind), ref->ns, ref->name,
-				       ref->has_port ? ref->port : 0, false };
+	struct backend_id id;
+	bool known = backend_name_parse(target->backend, &id);
+	assert(known);
+	(void)known;
 	struct backend_view *backend = backend_resolve(world->store, &id, NULL, NULL);
 	for (size_t i = 0; i < backend->server_count; i++) {
 		if (backend->servers[i].weight)

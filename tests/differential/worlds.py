@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random Gateways and HTTPRoutes, small, valid, and in each other's way: few names, hosts and
+"""Random Gateways, HTTPRoutes and GRPCRoutes, small, valid, and in each other's way: few names, hosts and
 paths, so that they overlap, tie and collide. Ports are logical; localize() gives real ones."""
 import os
 import sys
@@ -108,6 +108,11 @@ FILTER_VALUES = ["1", "a b", "a,b", "%", "%[src]", "\"q\"", "$1", "a\\b", "caf\u
                  "'", "#", "%%", "a|b", "{x}", "v" * 200, "%{+Q}o", "${HOME}"]
 REPLACEMENTS = ["/", "/xyz", "/xyz/", "/x/y/z", "/x%20y", "/%2F", "/a/b/", "/;x", "/x=&y",
                 "/foo"]
+# Of GRPCRoutes, in the way of the paths above. A pattern, and names that it takes (or almost).
+SERVICES = ["foo", "foo.bar", "a", "f", "A.b.C", "x", "_", ".foo"]
+GRPC_METHODS = ["bar", "b", "Bar", "x", "b_1"]
+NAME_REGEXES = [("fo+", ["foo", "f", "fooo"]), (".*", ["foo", "x"]), ("a|b", ["a", "b", "ab"]),
+                ("foo\\..*", ["foo.bar", "foo"]), ("(?i)BAR", ["bar", "Bar", "bat"]), ("", ["x"])]
 NAMES = ["r", "r-1", "r.1", "r-1.2", "a", "http-404", "1", "rule", "z"]
 
 
@@ -154,9 +159,12 @@ class World:
     # ---- routes ----
 
     def make_routes(self):
-        keys = [(ns, name) for ns in NAMESPACES for name in NAMES]
-        for ns, name in self.pick(keys, self.rng.choice([4, 9, 9, 27]), 2):
-            self.made[ns, name] = self.route(ns, name)
+        keys = [("HTTPRoute", ns, name) for ns in NAMESPACES for name in NAMES]
+        for key in self.pick(keys, self.rng.choice([4, 9, 9, 27]), 2):
+            self.made[key] = self.route(*key)
+        keys = [("GRPCRoute", ns, name) for ns in NAMESPACES for name in NAMES[:3]]
+        for key in self.pick(keys, self.rng.choice([0, 0, 2, 9])):
+            self.made[key] = self.route(*key)
 
     def tenants(self, ns):
         """One path, many values of one header: what maps decide, or lists of many frames."""
@@ -183,22 +191,23 @@ class World:
             self.rng.choice(groups).append(item)
         return [group for group in groups if group]
 
-    def route(self, ns, name):
+    def route(self, kind, ns, name):
         hostnames = [] if self.chance(0.25) else self.pick(HOSTS[:6] * 2 + HOSTS + WILDCARDS[:4]
                                                            + WILDCARDS, 3, 1)
         hostnames = list(dict.fromkeys(hostnames))
         parents = self.parents()
         rules = []
         while not rules or (self.chance(0.6) and len(rules) < 6):
-            rules.append(self.rule(ns))
-        if self.chance(0.1):
+            rules.append(self.rule(ns) if kind == "HTTPRoute" else self.grpc_rule(ns))
+        if self.chance(0.1) and kind == "HTTPRoute":
             rules = self.tenants(ns)
-        route = m.route(name, rules, hostnames=hostnames, parents=parents, ns=ns)
+        route = m.route(name, rules, hostnames=hostnames, parents=parents, ns=ns, kind=kind)
         if self.chance(0.7):
             route["metadata"]["creationTimestamp"] = "2024-01-0%dT00:00:00Z" % (
                 self.rng.randint(1, 3))
         places = self.places(hostnames, parents)
-        return route, [(places, match) for rule in rules for match in rule.get("matches", [{}])
+        return route, [(places, match if kind == "HTTPRoute" else self.as_http(match))
+                       for rule in rules for match in rule.get("matches", [{}])
                        if places or self.chance(0.1)]
 
     def places(self, hostnames, parents):
@@ -263,6 +272,44 @@ class World:
         if self.chance(0.2):
             match["queryParams"] = self.values(QUERY_NAMES)
         return match
+
+    def grpc_rule(self, ns):
+        rng = self.rng
+        refs = [self.ref(ns, False) for _ in range(rng.choice([0, 1, 1, 1, 2]))]
+        for ref in refs:
+            if "filters" in ref:
+                ref["filters"] = self.headers()
+        return m.rule(*refs, matches=[self.grpc_match() for _ in range(rng.choice([0, 1, 1, 2]))],
+                      filters=self.headers() if self.chance(0.2) else [])
+
+    def grpc_match(self):
+        rng, kind = self.rng, self.rng.random()
+        names = [rng.choice(SERVICES) if self.chance(0.8) else None, None]
+        if names[0] is None or self.chance(0.6):
+            names[1] = rng.choice(GRPC_METHODS)
+        match = m.grpc_match(*names)
+        if kind < 0.2:
+            match = m.grpc_match(rng.choice(NAME_REGEXES)[0] if names[0] else None,
+                                 rng.choice(NAME_REGEXES)[0] if names[1] else None,
+                                 "RegularExpression")
+        elif kind < 0.3:
+            match = m.grpc_match()
+        if self.chance(0.3):
+            match["headers"] = self.values(HEADERS)
+        return match
+
+    def as_http(self, match):
+        """For who aims at it: a request that it takes, or takes almost."""
+        wanted = match.get("method", {})
+        names = []
+        for key, others in (("service", SERVICES), ("method", GRPC_METHODS)):
+            name = wanted.get(key)
+            if "type" in wanted:
+                others = dict(NAME_REGEXES).get(name, others)
+                name = None
+            names.append(name or self.rng.choice(others))
+        return {"path": {"type": "Exact", "value": "/" + "/".join(names)},
+                "headers": match.get("headers", []), "method": "POST"}
 
     def values(self, names):
         result = []

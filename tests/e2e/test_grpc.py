@@ -2,6 +2,8 @@
 """GRPCRoute, with gRPC's own client and server."""
 import collections
 import json
+import queue
+import re
 
 import grpc
 import pytest
@@ -10,7 +12,7 @@ import clients
 import manifests as m
 import origins as o
 from manifests import grpc_match
-from tidegate import Tidegate, eventually, free_port
+from tidegate import eventually, free_port
 
 SERVICE = "shop.v1.Cart"
 UNIMPLEMENTED, UNAVAILABLE = grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.UNAVAILABLE
@@ -305,6 +307,22 @@ def test_streams(grpc_case):
     for number, answer in enumerate(channel.stream_stream("/%s/Talk" % SERVICE)(say())):
         assert json.loads(answer)["body"].encode() == said[number]
     assert len(said) == 3
+
+
+def test_streams_may_be_silent(grpc_case):
+    """For an hour, on both sides: nobody can wait for that here, but HAProxy tells its time-outs."""
+    grpc_case.route(m.rule(grpc_case.ref("x")))
+    grpc_case.expect("x")
+    words = queue.Queue()
+    words.put(b"one")
+    answers = grpc_case.channel.channel.stream_stream("/%s/Talk" % SERVICE)(iter(words.get, None))
+    next(answers)
+    sessions = grpc_case.gate.runtime("show sess all").split("\n0x")
+    ours = [text for text in sessions if "frontend=default.gw" in text and "st=MSG_DATA" in text]
+    words.put(None)
+    assert not list(answers)
+    ends = [end for text in ours for end in re.findall(r" rex=(\S+)", text) if end != "<NEVER>"]
+    assert ends and all("m" in end or "h" in end for end in ends), ours
 
 
 def test_https(grpc_case, tmp_path, servers):

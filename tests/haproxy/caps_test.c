@@ -34,6 +34,7 @@ static void versions(void **state)
 		assert_int_equal(caps.unsafe_del_server, rows[i].quirks);
 		assert_int_equal(caps.wait_removable, rows[i].wait);
 		assert_int_equal(caps.hot_memory, rows[i].wait);
+		assert_int_equal(caps.client_timeout, rows[i].wait);
 		assert_int_equal(caps.spop_mode, rows[i].spop);
 		assert_int_equal(caps.add_backend, rows[i].backends);
 		assert_int_equal(caps.headers_bin, rows[i].backends);

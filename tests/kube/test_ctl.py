@@ -118,7 +118,7 @@ def test_where_the_route_is(server, ns, ctl):
 
 
 REFUSED = [
-    (["nobody", "a=1"], 1, "there is no HTTPRoute {ns}/nobody"),
+    (["nobody", "a=1"], 1, "there is no route {ns}/nobody"),
     (["shop", "z=1"], 1, 'no backendRef "z": it has a, b, a'),
     (["shop:9", "a=1"], 1, 'no rule "9"'),
     (["shop", "a"], 2, "NAME=WEIGHT"),

@@ -116,8 +116,8 @@ def test_one_connection(gate, server):
     expect(gate, 404)
     metrics = gate.metrics()
     assert metrics["tidegate_kube_connections_total"] == 1
-    assert metrics["tidegate_kube_watches"] == 9
-    assert metrics["tidegate_kube_requests_total"] == 18  # a list and a watch of each
+    assert metrics["tidegate_kube_watches"] == 10
+    assert metrics["tidegate_kube_requests_total"] == 20  # a list and a watch of each
 
 
 def test_pages(gate, server, ns):

@@ -95,7 +95,7 @@ def test_life(gate, server):
     assert gateway["status"]["addresses"] == [{"type": "IPAddress", "value": "192.0.2.7"},
                                               {"type": "Hostname", "value": "gate.example.com"}]
     assert gateway["status"]["listeners"][0]["supportedKinds"] == [
-        {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute"}]
+        {"group": "gateway.networking.k8s.io", "kind": kind} for kind in ("HTTPRoute", "GRPCRoute")]
     for kind, name in (("gatewayclass", "tidegate"), ("gateway", "gw"), ("httproute", "life")):
         expect_told(gate, server, kind, name)
     # It breaks: one condition turns, the other keeps its time

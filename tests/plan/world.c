@@ -318,7 +318,8 @@ static void make_rule(struct object *object, struct rule *rule, struct dice *dic
 
 static struct object *make_route(size_t i, struct dice *dice)
 {
-	struct object *object = numbered(KIND_HTTPROUTE, str_of(namespaces[i % 2]), "route", i);
+	struct object *object = numbered(i % 4 == 3 ? KIND_GRPCROUTE : KIND_HTTPROUTE,
+					 str_of(namespaces[i % 2]), "route", i);
 	struct route *route = &object->route;
 	object->meta.created_s = (int64_t)dice_roll(dice, 3);
 	route->parent_count = 1 + dice_roll(dice, 2);

@@ -141,14 +141,16 @@ void world_secret(struct world *world, const char *ns, const char *name, const c
 
 void world_resolve(struct world *world)
 {
-	size_t count;
 	drop_views(world);
 	world->gateways = gateways_resolve(world->store, &world->options);
-	const struct object *const *routes = store_list(world->store, KIND_HTTPROUTE, &count);
-	assert_in_range(count, 0, WORLD_MAX_ROUTES);
-	for (size_t i = 0; i < count; i++)
-		world->routes[world->route_count++] =
-			route_resolve(world->gateways, world->store, routes[i]);
+	for (enum kind kind = FIRST_ROUTE_KIND; kind_is_route(kind); kind++) {
+		size_t count;
+		const struct object *const *routes = store_list(world->store, kind, &count);
+		assert_in_range(world->route_count + count, 0, WORLD_MAX_ROUTES);
+		for (size_t i = 0; i < count; i++)
+			world->routes[world->route_count++] =
+				route_resolve(world->gateways, world->store, routes[i]);
+	}
 	count_attached(world->gateways, (const struct route_view *const *)world->routes,
 		       world->route_count);
 }

@@ -12,7 +12,7 @@ struct world {
 	struct store *store;
 	struct resolve_options options;
 	struct gateways_view *gateways;
-	struct route_view *routes[WORLD_MAX_ROUTES]; /* of all HTTPRoutes, by namespace, name */
+	struct route_view *routes[WORLD_MAX_ROUTES]; /* all, by kind, namespace, name */
 	size_t route_count;
 };
 
