@@ -25,6 +25,7 @@ from processes import wait_until
 NAME = "tidegate-node"
 BRIDGE = "tg0"
 ADDRESS = "198.18.0.1"
+BRIDGE_MAC = "02:00:c6:12:00:01"
 POD_RANGE = "198.18.0.0/24"
 RANGE = "198.18.0.0/15"
 API_PORT = 6443
@@ -122,7 +123,9 @@ def start_network(cluster):
         json.dump(before, out)
     write_setting("net/ipv4/ip_forward", "1")
     write_setting("net/bridge/bridge-nf-call-iptables", "1")
-    command("ip", "link", "add", BRIDGE, "type", "bridge")
+    # Otherwise a bridge has the lowest of its ports' addresses: another one when that pod comes or
+    # goes, and what others send to the old one is lost until they have asked again.
+    command("ip", "link", "add", BRIDGE, "address", BRIDGE_MAC, "type", "bridge")
     command("ip", "address", "add", ADDRESS + "/24", "dev", BRIDGE)
     command("ip", "link", "set", BRIDGE, "up")
     # Otherwise the host would send from its outer address, and look for unassigned addresses
