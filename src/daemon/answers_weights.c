@@ -37,30 +37,29 @@ static size_t backend_servers(const struct app *app, struct str backend)
 	return servers;
 }
 
-static const struct ref_view *find_ref_view(const struct app *app, const struct object *route,
-					    size_t rule, size_t ref)
+/* NULL: the route is not attached, or was read again meanwhile. */
+static const struct rule_view *find_rule_view(const struct app *app, const struct object *route,
+					      size_t rule)
 {
-	size_t count;
-	const struct route_view *const *routes = compiler_routes(app->compiler, &count);
-	for (size_t i = 0; i < count; i++) {
-		if (routes[i]->object == route && rule < routes[i]->rule_count &&
-		    ref < routes[i]->rules[rule].ref_count)
-			return &routes[i]->rules[rule].refs[ref];
-	}
-	return NULL;
+	const struct route_view *view = compiler_route(app->compiler, route->kind, route->meta.ns,
+						       route->meta.name);
+	return view && view->object == route && rule < view->rule_count ? &view->rules[rule] : NULL;
 }
 
 static void report_ref_state(struct report *report, const struct app *app,
-			     const struct ref_view *view, uint32_t weight)
+			     const struct rule_view *rule, size_t index)
 {
+	const struct ref_view *view = rule ? &rule->refs[index] : NULL;
 	size_t servers = view && view->state == REF_OK ? backend_servers(app, view->backend) : 0;
 	report_int(report, (int64_t)servers);
-	if (weight == 0)
+	if (view && view->spec->weight == 0)
 		report_str(report, STR("none"), TABLE_DIM);
 	else if (!view)
 		report_str(report, STR("not attached"), TABLE_YELLOW);
 	else if (view->state != REF_OK)
-		report_str(report, STR("500: invalid reference"), TABLE_RED);
+		report_str(report, rule->error_status == 500 ? STR("500: invalid reference") :
+							       STR("503: invalid reference"),
+			   TABLE_RED);
 	else if (servers == 0)
 		report_str(report, STR("503: no servers"), TABLE_RED);
 	else
@@ -79,7 +78,7 @@ static void report_rule(struct report *report, const struct app *app, const stru
 		row.weight = rule->refs[i].weight;
 		row.before = rule->refs[i].own_weight;
 		report_weight(report, &row, "overridden");
-		report_ref_state(report, app, find_ref_view(app, route, index, i), row.weight);
+		report_ref_state(report, app, find_rule_view(app, route, index), i);
 	}
 }
 

@@ -29,15 +29,9 @@ bool explain_request_make(struct str method, struct str url, const struct str *h
 	return true;
 }
 
-/* The rule that a verdict stands for: "namespace/route/index"; empty: none. */
+/* The rule that a verdict stands for: the name in "BACKEND RULE"; empty: none. */
 static struct str verdict_rule(struct str verdict)
 {
-	if (str_starts(verdict, STR("@"))) {
-		/* "@ns/route/rule" or "@ns/route/rule/ref" */
-		struct str rule = str_sub(verdict, 1, str_chr(verdict, ' ', 0));
-		size_t end = str_chr(rule, '/', str_chr(rule, '/', str_chr(rule, '/', 0) + 1) + 1);
-		return str_sub(rule, 0, end);
-	}
 	struct str rest = verdict;
 	str_cut(&rest, ' ');
 	rest = str_sub(rest, 0, str_chr(rest, ' ', 0));
@@ -52,6 +46,7 @@ bool explain_agrees(const struct explain_result *result, struct str live)
 static void report_candidate(struct out *out, const struct explain_candidate *candidate)
 {
 	out_object(out);
+	out_kv_cstr(out, "kind", kind_table[candidate->route->object->kind].name);
 	out_kv_str(out, "namespace", candidate->route->object->meta.ns);
 	out_kv_str(out, "route", candidate->route->object->meta.name);
 	out_kv_int(out, "rule", (int64_t)candidate->rule);

@@ -259,8 +259,9 @@ static void read_members(const struct node *filter_node, int type, struct filter
 		if (!filter_node->decoder->failed)
 			node_warning(filter_node, REASON_UNSUPPORTED,
 				     "filter %s is not supported yet: requests of this rule get "
-				     "a 500 response",
-				     type_names[type]);
+				     "a %d response",
+				     type_names[type],
+				     filter_node->decoder->kind == KIND_GRPCROUTE ? 503 : 500);
 		break;
 	}
 }

@@ -63,8 +63,19 @@ static void match_exactly(struct arena *arena, struct str service, struct str me
 	}
 }
 
+/* The whole part is matched: anchors that say so would stand in the middle. */
+static struct str without_anchors(struct str pattern)
+{
+	if (str_starts(pattern, STR("^")))
+		pattern = str_sub(pattern, 1, pattern.n);
+	if (str_ends(pattern, STR("$")) && !str_ends(pattern, STR("\\$")))
+		pattern.n--;
+	return pattern;
+}
+
 static struct str part_pattern(struct arena *arena, struct str pattern)
 {
+	pattern = without_anchors(pattern);
 	return str_empty(pattern) ? STR(ANY_PART) :
 				    arena_strf(arena, "(?:" STR_FMT ")", STR_ARG(pattern));
 }

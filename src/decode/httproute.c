@@ -135,14 +135,13 @@ static void check_prefix_replacement(const struct node *node, const struct rule 
 			   "PathPrefix: move the other matches to a rule of their own");
 }
 
-static void warn_retry(const struct node *node, struct rule *rule)
+static void warn_retry(const struct node *node)
 {
 	struct node retry = node_field(node, "retry");
 
-	if (!node_is_set(&retry))
-		return;
-	node_warning(&retry, REASON_UNSUPPORTED, "is not supported yet: requests are not retried");
-	rule->has_unsupported = true;
+	if (node_is_set(&retry))
+		node_warning(&retry, REASON_UNSUPPORTED,
+			     "is not supported yet: requests are not retried");
 }
 
 static void read_rule(const struct node *node, void *ret_item)
@@ -166,7 +165,7 @@ static void read_rule(const struct node *node, void *ret_item)
 			   "a RequestRedirect filter and backendRefs exclude each other: a "
 			   "redirected request has no backend");
 	check_prefix_replacement(node, rule);
-	warn_retry(node, rule);
+	warn_retry(node);
 }
 
 static void default_rule(struct arena *arena, struct route *route)

@@ -226,10 +226,20 @@ void read_common_rule(const struct node *node, read_item_fn read_match, struct r
 	rule->refs = read_items(node, "backendRefs", &refs, &rule->ref_count);
 	rule->request_timeout_ms = TIMEOUT_UNSET;
 	rule->backend_timeout_ms = TIMEOUT_UNSET;
-	rule->has_unsupported = node_is_set(&session);
 	if (node_is_set(&session))
 		node_warning(&session, REASON_UNSUPPORTED,
 			     "is not supported yet: requests go to any endpoint");
+}
+
+/* As the schema counts them: in a GRPCRoute's, a rule without matches has none. */
+static size_t counted_matches(const struct node *rules, const struct route *route, size_t index)
+{
+	struct node rule = node_item(rules, index);
+	struct node matches = node_field(&rule, "matches");
+
+	return rules->decoder->kind == KIND_GRPCROUTE && !node_is_set(&matches) ?
+		       0 :
+		       route->rules[index].match_count;
 }
 
 static void read_rules(const struct node *spec, const struct list_rule *rules, struct route *route)
@@ -241,7 +251,7 @@ static void read_rules(const struct node *spec, const struct list_rule *rules, s
 		return;
 	route->rules = read_items(spec, "rules", rules, &route->rule_count);
 	for (size_t i = 0; i < route->rule_count; i++)
-		match_count += route->rules[i].match_count;
+		match_count += counted_matches(&list, route, i);
 	if (match_count > MAX_MATCHES_PER_ROUTE)
 		node_error(&list, REASON_TOO_MANY,
 			   "all rules together must have at most %d matches, have %zu: use a "

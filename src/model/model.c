@@ -166,6 +166,13 @@ struct str object_key(struct arena *arena, struct str ns, struct str name)
 	return arena_strf(arena, STR_FMT "/" STR_FMT, STR_ARG(ns), STR_ARG(name));
 }
 
+int route_cmp_age(const struct object *a, const struct object *b)
+{
+	int order = meta_cmp_age(&a->meta, &b->meta);
+
+	return order ? order : (int)a->kind - (int)b->kind;
+}
+
 struct str route_key(struct arena *arena, const struct object *route)
 {
 	struct str key = object_key(arena, route->meta.ns, route->meta.name);

@@ -232,7 +232,7 @@ enum filter_type {
 	FILTER_RESPONSE_HEADERS,
 	FILTER_REDIRECT,
 	FILTER_REWRITE,
-	FILTER_UNSUPPORTED, /* type_name says which: requests get 500, with a finding */
+	FILTER_UNSUPPORTED, /* type_name says which: requests get an error, with a finding */
 };
 
 struct filter {
@@ -274,7 +274,6 @@ struct rule {
 	size_t ref_count;
 	int64_t request_timeout_ms; /* TIMEOUT_UNSET; 0: disabled */
 	int64_t backend_timeout_ms;
-	bool has_unsupported; /* retry, sessionPersistence: found and reported by decode */
 };
 
 struct route {
@@ -282,7 +281,7 @@ struct route {
 	size_t parent_count;
 	struct str *hostnames; /* lower case */
 	size_t hostname_count;
-	struct rule *rules; /* at least one */
+	struct rule *rules; /* a GRPCRoute may have none */
 	size_t rule_count;
 };
 
@@ -413,6 +412,9 @@ void object_free(struct object *object); /* frees the arena; accepts NULL */
 
 /* "namespace/name", or "name" for cluster-scoped kinds, written to the arena. */
 struct str object_key(struct arena *arena, struct str ns, struct str name);
+
+/* Age order of routes; of one age and name an HTTPRoute first. <0, 0 (the same one), >0. */
+int route_cmp_age(const struct object *a, const struct object *b);
 
 /* How users call a route: an HTTPRoute "namespace/name", a GRPCRoute "GRPCRoute/namespace/name". */
 struct str route_key(struct arena *arena, const struct object *route);

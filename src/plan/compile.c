@@ -37,7 +37,7 @@ struct compiler {
 	struct compile_news news; /* but for `made` */
 	const struct route_view **made;
 	size_t made_capacity;
-	struct map *slices; /* "ns/name" of an EndpointSlice -> its Service's name */
+	struct map *slices; /* kind_key() of an EndpointSlice -> its Service's name */
 
 	/* Marks. Values of the maps mean nothing. */
 	bool all_dirty, gateways_dirty, needs_changed;
@@ -91,13 +91,6 @@ void compiler_free(struct compiler *compiler)
 
 /* ---- marks ---- */
 
-static struct str name_key(char buffer[KEY_BYTES], struct str ns, struct str name)
-{
-	int n = snprintf(buffer, KEY_BYTES, STR_FMT "/" STR_FMT, STR_ARG(ns), STR_ARG(name));
-	assert(n > 0 && n < KEY_BYTES);
-	return (struct str){ buffer, (size_t)n };
-}
-
 static struct str kind_key(char buffer[KEY_BYTES], enum kind kind, struct str ns, struct str name)
 {
 	int n = snprintf(buffer, KEY_BYTES, "%d/" STR_FMT "/" STR_FMT, (int)kind, STR_ARG(ns),
@@ -118,7 +111,7 @@ static void mark_target(struct compiler *compiler, enum kind kind, struct str ns
 static void mark_slice(struct compiler *compiler, struct str ns, struct str name)
 {
 	char buffer[KEY_BYTES];
-	struct str key = name_key(buffer, ns, name);
+	struct str key = kind_key(buffer, KIND_ENDPOINTSLICE, ns, name);
 	const struct object *object = store_get(compiler->store, KIND_ENDPOINTSLICE, ns, name);
 	struct str now = object ? object->endpoint_slice.service : STR_NONE;
 	char *before = map_get(compiler->slices, key);
@@ -487,7 +480,7 @@ static void slices_remember(struct compiler *compiler)
 		const struct meta *meta = &slices[i]->meta;
 		struct str service = slices[i]->endpoint_slice.service;
 		if (service.n)
-			map_put(compiler->slices, name_key(buffer, meta->ns, meta->name),
+			map_put(compiler->slices, kind_key(buffer, KIND_ENDPOINTSLICE, meta->ns, meta->name),
 				xstrndup(service.p, service.n));
 	}
 }

@@ -120,13 +120,16 @@ static struct str segment_emit(struct emit *emit, struct sb *sb, struct list_ent
 /* Entries [0, count) in as many segments as they need. *ret_end is where the last one that
  * may be asked ends: what follows is answered with an error. */
 static struct str segments_emit(struct emit *emit, struct sb *sb, const struct agent_list *list,
-				size_t *ret_end)
+				const struct candidate *const *candidates, size_t *ret_end)
 {
 	size_t ends[MAX_LIST_SEGMENTS], segments = 0, at = 0;
 	while (at < list->count && segments < MAX_LIST_SEGMENTS)
 		at = ends[segments++] = segment_end(list->sizes, at, list->count);
 	*ret_end = at;
-	struct str next = at < list->count ? STR("http-500 -") : STR_NONE;
+	/* No rule's name: it would not fit, and what gets there need not be that rule's. */
+	struct str next = at < list->count ? arena_strf(emit->scratch, "http-%u -",
+							candidates[at]->rule->error_status) :
+					     STR_NONE;
 	while (segments--) {
 		size_t from = segments ? ends[segments - 1] : 0;
 		next = segment_emit(emit, sb, list->entries, from, ends[segments], next);
@@ -279,7 +282,7 @@ static struct str agent_verdict(struct emit *emit, struct str where,
 		list.sizes[i] = entry_shorten(emit, &sb, candidates[i], where, &list.entries[i]);
 		bytes += list.sizes[list.count++];
 	}
-	struct str id = segments_emit(emit, &sb, &list, &end);
+	struct str id = segments_emit(emit, &sb, &list, candidates, &end);
 	assert(list.count == count || end < list.count);
 	if (end < count)
 		report(emit, candidates[end], where,

@@ -79,7 +79,7 @@ int candidate_cmp(const void *a, const void *b)
 	if (!order)
 		order = ascending(y->match->query_count, x->match->query_count);
 	if (!order && x->route != y->route)
-		order = meta_cmp_age(&x->route->object->meta, &y->route->object->meta);
+		order = route_cmp_age(x->route->object, y->route->object);
 	if (!order)
 		order = ascending(x->rule_index, y->rule_index);
 	return order ? order : ascending(x->match_index, y->match_index);

@@ -187,7 +187,7 @@ static int cmp_candidates(const void *a, const void *b)
 	if (order == 0)
 		order = cmp_matches(match_of(left), match_of(right));
 	if (order == 0)
-		order = meta_cmp_age(&left->route->object->meta, &right->route->object->meta);
+		order = route_cmp_age(left->route->object, right->route->object);
 	if (order == 0)
 		order = -cmp_more(left->rule, right->rule);
 	return order ? order : -cmp_more(left->match, right->match);

@@ -45,7 +45,7 @@ struct explain_candidate {
 
 /* What a share of the requests gets. */
 struct explain_target {
-	struct str backend;  /* as in ref_view.backend; "http-500" for an invalid reference */
+	struct str backend;  /* as in ref_view.backend; "http-500" or "http-503" for an invalid reference */
 	uint32_t weight;
 	size_t server_count; /* of the backend; 0: answered 503 */
 	const struct ref_view *ref;
@@ -60,7 +60,7 @@ enum { EXPLAIN_REFUSED = -1 }; /* nobody listens there */
 /* The bare facts, for comparing with what HAProxy does. */
 struct explain_outcome {
 	int status; /* 0: sent to one of the backends; an HTTP status; or EXPLAIN_REFUSED */
-	struct str rule; /* "namespace/route/index"; empty: none took it */
+	struct str rule; /* its name, as in rule_view; empty: none took it */
 	const struct explain_target *targets; /* with a weight that is not 0 */
 	size_t target_count;
 	struct str location; /* redirects */

@@ -120,12 +120,12 @@ static void on_settle(struct ev_loop *loop, ev_timer *timer, int events)
 	source->sink.settled(source->sink.user);
 }
 
-/* True when the unit has said all that it can say now. For a kind that need not be there nobody
+/* True when the unit has said all that it can say now. For a kind that routing can do without nobody
  * waits until it can be read. */
 static bool has_spoken(const struct unit *unit)
 {
 	enum kube_watch_state state = kube_watch_state(unit->watch);
-	bool optional = unit->kind->missing == SEVERITY_INFO;
+	bool optional = unit->kind->missing == SEVERITY_INFO && !unit->kind->essential;
 	return state == KUBE_WATCH_SYNCED || state == KUBE_WATCH_MISSING ||
 	       state == KUBE_WATCH_FORBIDDEN || (state == KUBE_WATCH_FAILING && optional);
 }

@@ -735,6 +735,13 @@ static void counts(void **state)
 	check_repeated(ROUTE "'rules':[", "{}", 10000, "]}}", "spec.rules", TOO_MANY);
 	check_repeated(ROUTE "'rules':[", "{'matches':[{},{},{},{},{},{},{},{}]}", 16, "]}}", NULL,
 		       NULL);
+#define EIGHT "{},{},{},{},{},{},{},{}"
+#define EIGHT_AND_EIGHT "{'matches':[" EIGHT "," EIGHT "]}"
+	check_repeated(GATEWAY_API "'GRPCRoute','metadata':{'name':'r'},'spec':{'rules':[{},",
+		       EIGHT_AND_EIGHT, 8, "]}}", NULL, NULL);
+	check_repeated(GATEWAY_API "'GRPCRoute','metadata':{'name':'r'},'spec':{'rules':[",
+		       "{'matches':[{},{},{},{},{},{},{},{},{}]}", 15, "]}}", "spec.rules",
+		       TOO_MANY);
 	check_repeated(ROUTE "'rules':[{},", "{'matches':[{},{},{},{},{},{},{},{},{}]}", 15, "]}}",
 		       "spec.rules", TOO_MANY);
 }
@@ -808,7 +815,6 @@ static void gateway_parameters(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(grpc_rules),
 		cmocka_unit_test(grpc_rules),
 		cmocka_unit_test(route_spec),       cmocka_unit_test(route_matches),
 		cmocka_unit_test(route_filters),    cmocka_unit_test(unserved_filters),

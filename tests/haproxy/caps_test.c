@@ -18,6 +18,7 @@ static void versions(void **state)
 		{ "HAProxy version 2.6.12-1+deb12u4 2026/10/17 - https://haproxy.org/", 2, 6, 12,
 		  true, false, false, false, false },
 		{ "2.8.5", 2, 8, 5, true, false, false, false, true },
+		{ "2.9.1", 2, 9, 1, true, false, false, false, true },
 		{ "3.0.11-1+deb13u4", 3, 0, 11, false, true, false, false, true },
 		{ "3.3.0", 3, 3, 0, false, true, true, false, true },
 		{ "HAProxy version 3.4.7-1 2026/10/14", 3, 4, 7, false, true, true, true, true },
@@ -34,7 +35,7 @@ static void versions(void **state)
 		assert_int_equal(caps.unsafe_del_server, rows[i].quirks);
 		assert_int_equal(caps.wait_removable, rows[i].wait);
 		assert_int_equal(caps.hot_memory, rows[i].wait);
-		assert_int_equal(caps.client_timeout, rows[i].wait);
+		assert_int_equal(caps.client_timeout, caps.major * 1000 + caps.minor >= 2009);
 		assert_int_equal(caps.spop_mode, rows[i].spop);
 		assert_int_equal(caps.add_backend, rows[i].backends);
 		assert_int_equal(caps.headers_bin, rows[i].backends);

@@ -60,8 +60,8 @@ class Ctl:
             return words.read().splitlines()
 
 
-def weights(server, name, ns):
-    route = json.loads(server.kubectl("get", "httproute", name, "-n", ns, "-o", "json"))
+def weights(server, name, ns, kind="httproute"):
+    route = json.loads(server.kubectl("get", kind, name, "-n", ns, "-o", "json"))
     return [[ref["weight"] for ref in rule["backendRefs"]] for rule in route["spec"]["rules"]]
 
 
@@ -125,6 +125,24 @@ REFUSED = [
     (["shop/../x", "a=1"], 2, "is no route"),
     (["shop", "a=1", "--context", "none"], 1, "no context 'none'"),
 ]
+
+
+def test_kinds(server, ns, ctl):
+    """A GRPCRoute is found where no HTTPRoute has the name, and else by its kind."""
+    def make(name):
+        server.apply(m.route(name, [m.rule(m.ref("a", 9), m.ref("b", 1))], kind="GRPCRoute", ns=ns,
+                             parents=[m.parent(namespace="default")]))
+
+    make("calls")
+    ctl.ok("weights", "calls", "b=2", "-n", ns)
+    assert weights(server, "calls", ns, "grpcroute") == [[9, 2]]
+    make_route(server, ns)
+    make("shop")
+    ctl.ok("weights", "GRPCRoute/%s/shop" % ns, "b=3")
+    assert weights(server, "shop", ns, "grpcroute") == [[9, 3]]
+    ctl.ok("weights", "shop:all", "b=4", "-n", ns)
+    assert weights(server, "shop", ns) == [[90, 4], [1]]
+    assert "there is no GRPCRoute %s/none" % ns in ctl.fails("weights", "grpcroute/%s/none" % ns, "a=1")
 
 
 def test_what_is_refused(server, ns, ctl):

@@ -83,6 +83,27 @@ def start(gate, server, *listeners):
     eventually(lambda: gate.status()["leader"]["here"])
 
 
+def test_grpc_route(gate, server):
+    """Of the same name as an HTTPRoute: each has a status, findings and an Event of its own."""
+    server.apply(m.route("both", [m.rule("a")]),
+                 m.route("both", [m.rule(m.service_ref("nobody"))], kind="GRPCRoute"))
+    start(gate, server)
+    assert accepted(server, "both")["status"] == "True"
+    expect_told(gate, server, "httproute", "both")
+
+    def check():
+        parent, = stored(server, "grpcroute", "both")["status"]["parents"]
+        assert condition(parent["conditions"], "Accepted")["status"] == "True"
+        return condition(parent["conditions"], "ResolvedRefs")["reason"] == "BackendNotFound"
+    eventually(check)
+    expect_told(gate, server, "grpcroute", "both")
+    gateway = stored(server, "gateway", "gw")
+    assert gateway["status"]["listeners"][0]["attachedRoutes"] == 2
+    eventually(lambda: "BackendNotFound" in server.kubectl(
+        "get", "events", "--field-selector",
+        "involvedObject.kind=GRPCRoute,involvedObject.name=both"))
+
+
 def test_life(gate, server):
     gate.options += ["--address", "192.0.2.7", "--address", "gate.example.com"]
     server.apply(m.route("life", [m.rule("a")]))

@@ -127,7 +127,8 @@ static struct object *make_grant(size_t i)
 	struct reference_grant *grant = &object->reference_grant;
 	grant->from = NEW_ARRAY(object, 1, struct grant_from);
 	grant->to = NEW_ARRAY(object, 1, struct grant_to);
-	grant->from[0] = (struct grant_from){ STR(GROUP_GATEWAY), STR("HTTPRoute"),
+	grant->from[0] = (struct grant_from){ STR(GROUP_GATEWAY),
+					      i % 2 ? STR("GRPCRoute") : STR("HTTPRoute"),
 					      str_of(namespaces[1 - i % 2]) };
 	grant->to[0] = (struct grant_to){ STR(""), STR("Service"), STR("") };
 	grant->from_count = grant->to_count = 1;
@@ -318,8 +319,10 @@ static void make_rule(struct object *object, struct rule *rule, struct dice *dic
 
 static struct object *make_route(size_t i, struct dice *dice)
 {
-	struct object *object = numbered(i % 4 == 3 ? KIND_GRPCROUTE : KIND_HTTPROUTE,
-					 str_of(namespaces[i % 2]), "route", i);
+	/* Some are called as an HTTPRoute is. */
+	bool grpc = i % 4 == 3;
+	struct object *object = numbered(grpc ? KIND_GRPCROUTE : KIND_HTTPROUTE,
+					 str_of(namespaces[i % 2]), "route", grpc ? i - 2 : i);
 	struct route *route = &object->route;
 	object->meta.created_s = (int64_t)dice_roll(dice, 3);
 	route->parent_count = 1 + dice_roll(dice, 2);
