@@ -198,6 +198,15 @@ def test_http_and_grpc_of_one_service(grpc_case, origins):
     assert "GRPCRoute/default/%s/0" % name in plan and " default/%s/1\n" % name in plan
 
 
+def test_both_kinds_take_everything(grpc_case):
+    """Of one age and name, the HTTPRoute has it, whichever was read last."""
+    name, host = grpc_case.case.name, grpc_case.host
+    for more in ([], ["more.test"], []):
+        grpc_case.route(m.rule(grpc_case.ref("x")),
+                        more=[m.route(name, [m.rule("a")], hostnames=[host] + more)])
+        assert grpc_case.case.get().origin == "a"
+
+
 def test_websocket_is_no_grpc(grpc_case):
     grpc_case.route(m.rule(grpc_case.ref("x")), protocol="kubernetes.io/ws")
     grpc_case.expect(UNAVAILABLE)
