@@ -18,7 +18,7 @@
 
 #include "world.h"
 
-static const char *const cases[] = { "filters", "listeners", "matches", "paths", "pool",
+static const char *const cases[] = { "filters", "grpc", "listeners", "matches", "paths", "pool",
 				      "services", "tls" };
 static const char *const versions[] = { "2.6", "3.4" };
 enum { CASE_COUNT = sizeof(cases) / sizeof(cases[0]), VERSION_COUNT = 2 };
