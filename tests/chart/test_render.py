@@ -745,7 +745,8 @@ def test_rights_are_enough(server, tmp_path, variant):
                                      *own_options(values))) as gate:
         server.apply(m.gateway_class(), m.tls_secret("pem", ns="one", pem=pem),
                      m.gateway("gw", m.listener("https", 443, certs=["pem"]), ns="one"),
-                     m.route("bad", [m.rule("nobody")], ns="one"),
+                     *[m.route("bad", [m.rule("nobody")], ns="one", kind=kind)
+                       for kind in ("HTTPRoute", "GRPCRoute")],
                      m.backend("own", 80, ns="one"),
                      m.obj("GatewayParameters", "own", {}, ns="one", api="tidegate.io/v1alpha1"))
         gate.log_in({"token": server.kubectl("create", "token", NAME, "-n", NAMESPACE).strip()})
@@ -774,9 +775,11 @@ def test_rights_are_enough(server, tmp_path, variant):
             eventually(lambda: server.kubectl("get", "gateway", "gw", "-n", "one", "-o",
                                               "jsonpath={.status.conditions[*].reason}"
                                               ) == "Accepted AddressNotAssigned")
-            eventually(lambda: server.kubectl("get", "httproute", "bad", "-n", "one", "-o",
-                                              "jsonpath={.status.parents[*].conditions[*].reason}"
-                                              ) == "Accepted BackendNotFound")
+            for kind in ("httproute", "grpcroute"):
+                eventually(lambda: server.kubectl(
+                    "get", kind, "bad", "-n", "one", "-o",
+                    "jsonpath={.status.parents[*].conditions[*].reason}"
+                    ) == "Accepted BackendNotFound")
             for kind in ("backend", "gatewayparameters"):
                 eventually(lambda: server.kubectl(
                     "get", kind, "own", "-n", "one", "-o",
@@ -784,7 +787,7 @@ def test_rights_are_enough(server, tmp_path, variant):
             # The second variant finds the Event of the first's object
             eventually(lambda: "BackendNotFound" in server.kubectl("get", "events", "-n", "one"))
             assert gate.metrics()["tidegate_events_failures_total"] == 0
-            server.kubectl("delete", "gateway,httproute,backend,gatewayparameters", "--all", "-n",
+            server.kubectl("delete", "gateway,httproute,grpcroute,backend,gatewayparameters", "--all", "-n",
                            "one")
             eventually(lambda: not server.kubectl("get", "service", "one--gw", "-n", NAMESPACE,
                                                   "--ignore-not-found"))
