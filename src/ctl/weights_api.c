@@ -66,13 +66,12 @@ static void explain_refusal(const struct job *job, int status, const char *verb,
 {
 	struct arena *arena = arena_new();
 	const char *kind = kind_table[job->name.kind].name;
-	struct str resource =
-		plural(arena, job->name.kind == KIND_NONE ? KIND_HTTPROUTE : job->name.kind);
+	struct str resource = *kind ? plural(arena, job->name.kind) : STR("httproutes,grpcroutes");
 	if (status == 404)
 		error_set(err, ERR_NOTFOUND, "there is no %s " STR_FMT "/" STR_FMT ": see \"kubectl get "
-			  "" STR_FMT "%s -A\"; a namespace is named with NAMESPACE/NAME or --namespace",
+			  STR_FMT " -A\"; a namespace is named with NAMESPACE/NAME or --namespace",
 			  *kind ? kind : "route", STR_ARG(job->name.ns), STR_ARG(job->name.name),
-			  STR_ARG(resource), *kind ? "" : ",grpcroutes");
+			  STR_ARG(resource));
 	else if (status == 403)
 		error_prefix(err, "it takes the verb \"%s\" for " STR_FMT " of group " GROUP_GATEWAY
 			     " in namespace " STR_FMT ", to be granted by a Role (docs/roles.md)",

@@ -59,7 +59,7 @@ bool weights_name_route(struct str text, struct str default_ns, struct route_nam
 		ret_route->ns = parts[count - 2];
 	if (count > 0)
 		ret_route->name = parts[count - 1];
-	if (str_empty(rest) && ret_route->name.n && ret_route->ns.n &&
+	if (str_empty(rest) && !str_ends(route, STR("/")) && ret_route->name.n && ret_route->ns.n &&
 	    (count < 3 || ret_route->kind != KIND_NONE))
 		return true;
 	return error_set(err, ERR_SYNTAX,
@@ -114,8 +114,8 @@ static bool no_rule(const struct weights *weights, const struct object *route, s
 {
 	return error_set(err, ERR_NOTFOUND, "%s " STR_FMT "/" STR_FMT " has no rule \""
 			 STR_FMT "\": it has %zu, counted from 0, or called by their names",
-			 kind_table[route->kind].name, STR_ARG(route->meta.ns), STR_ARG(route->meta.name), STR_ARG(weights->rule),
-			 route->route.rule_count);
+			 kind_table[route->kind].name, STR_ARG(route->meta.ns),
+			 STR_ARG(route->meta.name), STR_ARG(weights->rule), route->route.rule_count);
 }
 
 static bool no_ref(const struct weights *weights, const struct object *route, struct str backend,

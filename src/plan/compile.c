@@ -480,7 +480,8 @@ static void slices_remember(struct compiler *compiler)
 		const struct meta *meta = &slices[i]->meta;
 		struct str service = slices[i]->endpoint_slice.service;
 		if (service.n)
-			map_put(compiler->slices, kind_key(buffer, KIND_ENDPOINTSLICE, meta->ns, meta->name),
+			map_put(compiler->slices,
+				kind_key(buffer, KIND_ENDPOINTSLICE, meta->ns, meta->name),
 				xstrndup(service.p, service.n));
 	}
 }

@@ -335,6 +335,19 @@ def test_one_secret_cannot_be_read(server, gate, proxy):
         server.delete("secret", name)
 
 
+@pytest.mark.parametrize("kind", ["httproutes", "grpcroutes"])
+def test_routes_cannot_be_read(server, gate, proxy, kind):
+    """Without them a replica would answer 404: it is not Ready before."""
+    server.apply(gateway(gate, m.listener("http", gate.port)), m.route("r", [m.rule("a")]))
+    gate.kubeconfig = proxy.kubeconfig
+    proxy.before = lambda request: (500,) if request.path.endswith("/" + kind) else None
+    gate.start(ready=False)
+    eventually(lambda: "the proxy says 500" in gate.control("/readyz").body.decode())
+    proxy.before = lambda request: None
+    eventually(lambda: gate.control("/readyz").status == 200, timeout=40)
+    expect(gate, "a", port=gate.port)
+
+
 def test_many_secrets(server, gate, ns):
     """Requests are limited to 50 a second: a replica is Ready when the last one is there."""
     names = ["many-%d" % i for i in range(480)]

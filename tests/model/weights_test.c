@@ -38,6 +38,34 @@ static void ask(struct weights *weights, const char *rule, const char *words)
 		assert_true(weights_add(weights, str_cut(&rest, ' '), &err));
 }
 
+static void routes_by_kind_and_name(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *ns, *name, *rule;
+		enum kind kind;
+	} good[] = {
+		{ "a", "d", "a", "", KIND_NONE },
+		{ "n/a:0", "n", "a", "0", KIND_NONE },
+		{ "grpcroute/n/a", "n", "a", "", KIND_GRPCROUTE },
+		{ "HTTPRoute/n/a:one", "n", "a", "one", KIND_HTTPROUTE },
+		{ "a:b/c", "d", "a", "b/c", KIND_NONE },
+	};
+	static const char *const bad[] = { "", "/", "/a", "a/", "n//a", "Gateway/n/a", "x/n/a/b",
+					   "grpcroute/n/", "grpcroute//a", ":0" };
+	struct route_name named;
+	struct error err;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		assert_true(weights_name_route(str_of(good[i].text), STR("d"), &named, &err));
+		assert_true(named.kind == good[i].kind && str_is(named.ns, good[i].ns) &&
+			    str_is(named.name, good[i].name) && str_is(named.rule, good[i].rule));
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		if (weights_name_route(str_of(bad[i]), STR("d"), &named, &err))
+			fail_msg("'%s' is no route", bad[i]);
+	}
+}
+
 static void rules_by_number_and_name(void **state)
 {
 	(void)state;
@@ -171,6 +199,7 @@ static void too_many_words(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(routes_by_kind_and_name),
 		cmocka_unit_test(rules_by_number_and_name),
 		cmocka_unit_test(refs_by_name),
 		cmocka_unit_test(weights_asked_for),
